@@ -1,0 +1,128 @@
+"""The answer: per arm its law, slope, ledger, causes and prescription (schema ``loopdiag/diagnosis/1``)."""
+
+from typing import Literal
+
+from loopdiag.model.law import Estimate, Law
+from loopdiag.model.recording import Environment, Skipped
+from loopdiag.model.value import Value
+
+SCHEMA = "loopdiag/diagnosis/1"
+
+Verdict = Literal["CONFIRMED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "NOT_TRIED"]
+Side = Literal["client", "server", "network", "none"]
+
+
+class Point(Value, frozen=True, kw_only=True):
+    """The totals of one N in bare trials, in seconds, in the order in which they ran."""
+
+    n: int
+    total_s: tuple[float, ...]
+
+
+class LedgerEntry(Value, frozen=True, kw_only=True):
+    """One account of the slope; the entries add up to the slope, `unexplained` among them."""
+
+    account: str
+    slope_ms: float
+    low: float | None = None
+    high: float | None = None
+    share: float | None = None
+
+
+class Evidence(Value, frozen=True, kw_only=True):
+    """One figure that a cause rests on."""
+
+    what: str
+    value: float
+    unit: str
+
+
+class CauseFound(Value, frozen=True, kw_only=True):
+    """A cause with its share of the slope, what it predicts and what its intervention did."""
+
+    cause: str
+    detail: str = ""
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+    slope_ms: float | None = None
+    side: Side = "client"
+    evidence: tuple[Evidence, ...] = ()
+    predicted: Estimate | None = None
+    effect: Estimate | None = None
+    verdict: Verdict = "NOT_TRIED"
+    remedy: str = ""
+
+
+class Prescription(Value, frozen=True, kw_only=True):
+    """The confirmed changes together, and what they measured."""
+
+    changes: tuple[str, ...]
+    slope_ms: Estimate
+    speedup: float
+
+
+class ArmDiagnosis(Value, frozen=True, kw_only=True):
+    """What is known about one arm."""
+
+    arm: str
+    client: str
+    loop: str
+    versions: dict[str, str]
+    points: tuple[Point, ...]
+    law: Law
+    slope_ms: Estimate | None  # None: `law.note` says why; ms per request: least squares over all bare trials of the sweep
+    connections_per_request: float | None = None
+    reused_share: float | None = None
+    phases_ms: dict[str, float] = {}  # median per request at the largest N in the timeline tier
+    server_utilisation: float | None = None  # the highest of its bare trials
+    errors: dict[str, int] = {}
+    failed: dict[str, int] = {}  # status → trials that did not end well
+    warnings: tuple[str, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
+    causes: tuple[CauseFound, ...] = ()
+    prescription: Prescription | None = None
+
+
+class Overhead(Value, frozen=True, kw_only=True):
+    """What an instrument tier costs: client CPU of its trials over that of the bare ones, paired by arm and N."""
+
+    tier: str
+    arm: str
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    why: str | None = None
+
+
+class Witness(Value, frozen=True, kw_only=True):
+    """How far client timelines agree with the server's own account of the same requests, on the same clock.
+
+    A request agrees where client send <= server received <= server answered <= client first byte.
+    """
+
+    arm: str
+    compared: int  # requests that both sides saw
+    agreeing: int
+    share: float | None = None  # agreeing / compared
+
+
+class Diagnosis(Value, frozen=True, kw_only=True):
+    """The whole answer of a run."""
+
+    schema: str = SCHEMA
+    scenario: str
+    question: str
+    partial: bool = False
+    answer: str = ""  # one sentence
+    arms: tuple[ArmDiagnosis, ...] = ()
+    baselines: tuple[ArmDiagnosis, ...] = ()
+    overhead: tuple[Overhead, ...] = ()
+    witness: tuple[Witness, ...] = ()
+    noise: dict[str, float] = {}
+    lost: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    not_observed: tuple[str, ...] = ()
+    not_measured: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
+    environment: Environment

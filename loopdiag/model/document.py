@@ -1,0 +1,14 @@
+"""Everything that a report may show, as one value: what `report` renders and `loopdiag report DIR` loads."""
+
+from loopdiag.model.diagnosis import Diagnosis
+from loopdiag.model.recording import Recording
+from loopdiag.model.timeline import Timeline
+from loopdiag.model.value import Value
+
+
+class Document(Value, frozen=True, kw_only=True):
+    """The answer, the run that it rests on, and the resolved timelines of its `timeline` trials."""
+
+    diagnosis: Diagnosis
+    recording: Recording
+    timelines: tuple[Timeline, ...] = ()

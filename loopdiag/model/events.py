@@ -1,0 +1,65 @@
+"""The life of one attempt as a table: which stamp may follow which, and what the time between them is called.
+
+The state is the last stamp that was seen.  Instruments stamp in this order, the contract tests check every recorded order against
+``MAY_FOLLOW``, hypothesis generates lifecycles from it, and the waterfall colours by ``PHASES``.
+"""
+
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["wait", "work"]
+
+#: phase → (kind, what it is, HAR name)
+PHASES: MappingProxyType[str, tuple[Kind, str, str]] = MappingProxyType(
+    {
+        "due": ("wait", "due, but not yet created (an open loop that fell behind)", "_due"),
+        "start": ("wait", "created, but not yet run by the loop", "blocked"),
+        "prepare": ("work", "the library prepares the request", "blocked"),
+        "pool": ("wait", "waits for a connection of the pool", "blocked"),
+        "shared": ("wait", "waits on a connection that another request opens", "blocked"),
+        "dns": ("wait", "name look-up", "dns"),
+        "connect": ("wait", "TCP connect", "connect"),
+        "ssl": ("wait", "TLS handshake", "ssl"),
+        "resume": ("wait", "has a connection, but is not yet resumed by the loop", "blocked"),
+        "send": ("work", "writes the request", "send"),
+        "wait": ("wait", "waits for the first byte of the answer", "wait"),
+        "receive": ("wait", "from the first byte to the last", "receive"),
+        "handover": ("wait", "body complete, but not yet in the task's hands", "_handover"),
+        "decode": ("work", "decodes the body", "_decode"),
+        "finish": ("work", "until the request is done", "_finish"),
+        "unattributed": ("wait", "not shown by any stamp", "_unattributed"),
+    }
+)
+
+#: stamp → stamps that may come next; "" is the start, and `done` or `released` may end any life
+MAY_FOLLOW: MappingProxyType[str, frozenset[str]] = MappingProxyType(
+    {
+        "": frozenset({"due", "created", "first_run", "enqueued"}),
+        "due": frozenset({"created", "first_run", "enqueued"}),
+        "created": frozenset({"first_run", "enqueued", "done"}),
+        "first_run": frozenset({"enqueued", "done", "released"}),
+        "enqueued": frozenset({"assigned", "resumed", "done", "released"}),
+        "assigned": frozenset({"assigned", "resumed", "done", "released"}),
+        "resumed": frozenset({"assigned", "send_start", "done", "released"}),
+        "send_start": frozenset({"send_end", "rx_kernel", "first_byte", "headers", "done", "released"}),
+        "send_end": frozenset({"rx_kernel", "first_byte", "headers", "done", "released"}),
+        "rx_kernel": frozenset({"first_byte", "send_end", "headers", "done", "released"}),
+        "first_byte": frozenset({"headers", "last_byte", "send_end", "done", "released"}),
+        "headers": frozenset({"last_byte", "body", "released", "done"}),
+        "last_byte": frozenset({"headers", "released", "body", "done"}),
+        "body": frozenset({"decoded", "released", "done"}),
+        "decoded": frozenset({"released", "done"}),
+        "released": frozenset({"headers", "body", "decoded", "done"}),
+        "done": frozenset({"released"}),
+    }
+)
+
+
+def legal(order: list[str]) -> str | None:
+    """Return None where the order of stamps is a legal life, else one line that says what may not follow what."""
+    state = ""
+    for stamp in order:
+        if stamp not in MAY_FOLLOW[state]:
+            return f"{stamp!r} may not follow {state or 'the start'!r}"
+        state = stamp
+    return None

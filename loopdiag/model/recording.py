@@ -1,0 +1,104 @@
+"""What a run leaves behind: the plan, every trial with its fate, the environment."""
+
+from typing import Literal
+
+from loopdiag.model.scenario import Arm, Scenario
+from loopdiag.model.value import Value
+
+SCHEMA = "loopdiag/run/1"
+
+Tier = Literal["bare", "timeline", "profile"]
+Status = Literal["ok", "failed", "timeout", "crashed", "interrupted", "repeated"]
+
+
+class TrialSpec(Value, frozen=True, kw_only=True):
+    """One cell to run: a fresh process with this arm, N and instrument tier."""
+
+    id: str
+    arm: Arm
+    n: int
+    tier: Tier
+    repetition: int  # from 0; -1 is a warm-up, discarded in every fit
+    seed: int
+
+
+class TrialResult(Value, frozen=True, kw_only=True):
+    """What one trial measured.  Times in seconds or nanoseconds of the machine's monotonic clock, as named.
+
+    `total_s` runs from the creation of the first task to the end of the last response; None where the trial failed.
+    """
+
+    spec: TrialSpec
+    status: Status
+    why: str | None = None  # one line, where the status is not ok
+    total_s: float | None = None
+    setup_s: float | None = None  # import of the client, TLS context, client object; outside `total_s`
+    t0_ns: int | None = None
+    t1_ns: int | None = None
+    cpu_s: float | None = None  # of the client process between t0 and t1
+    decode_s: float | None = None  # decoding after the timed part
+    errors: dict[str, int] = {}  # kind → how many requests ended so
+    succeeded: int = 0
+    body_bytes: int = 0
+    connections_opened: int | None = None  # as the server accepted them; None: not observed
+    server_cpu_s: float | None = None  # of the server process between t0 and t1
+    server_utilisation: float | None = None  # server_cpu_s / total_s / the cores it may use
+    run_queue_s: float | None = None  # the client was runnable but not running (schedstat)
+    rss_peak_kib: int | None = None
+    gc_collections: int | None = None
+    lost: dict[str, int] = {}  # table → rows that found no room
+    not_observed: dict[str, str] = {}  # column or instrument → why
+    counters: dict[str, int] = {}  # what the instruments counted: pool scans and their time
+    warnings: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+
+    @property
+    def usable(self) -> bool:
+        """Whether the total may be fitted: it ended well, is no warm-up, and no request failed."""
+        return self.status == "ok" and self.spec.repetition >= 0 and not self.errors
+
+
+class Skipped(Value, frozen=True, kw_only=True):
+    """A cell that was planned and not run, and why."""
+
+    arm: str
+    n: int
+    tier: Tier
+    why: str
+    predicted_s: float | None = None
+
+
+class Environment(Value, frozen=True, kw_only=True):
+    """The machine and its software, as far as they bear on the measurement."""
+
+    system: str
+    python: str
+    cpu: str
+    cores: int
+    memory_mib: int | None
+    clock_resolution_ns: float
+    clock_cost_ns: float
+    descriptor_limit: int | None  # of the process that starts the trials; None: unlimited, or not known
+    client_cores: tuple[int, ...] = ()  # where the trials were pinned; empty: not pinned
+    server_cores: tuple[int, ...] = ()
+    load_1min: float | None = None
+    steal_share: float | None = None  # of all CPU time during the run
+    versions: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Recording(Value, frozen=True, kw_only=True):
+    """A run: resolved scenario, environment and every trial, in the order in which they ran."""
+
+    schema: str = SCHEMA
+    loopdiag: str
+    started: str  # UTC, ISO 8601
+    scenario: Scenario
+    environment: Environment
+    plan_seed: int
+    trials: tuple[TrialResult, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
+    partial: bool = False  # interrupted, or stopped by a fault
+    interrupted: bool = False  # by Ctrl-C or SIGTERM
+    ended: str | None = None

@@ -1,0 +1,137 @@
+"""What a scenario's TOML says: target, workload, pool, arms and sweep, as one immutable value.
+
+Times carry their unit in their name (``_ms``, ``_s``, ``_us``), sizes too (``_bytes``).  ``None`` means "the
+library's own default"; 0 means "no limit" where a limit is meant.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from loopdiag.model.value import Value
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+Law = Literal["constant", "normal", "lognormal", "table"]
+Tls = Literal["off", "ecdsa-p256", "rsa-2048", "rsa-4096"]
+
+
+class Service(Value, frozen=True, kw_only=True):
+    """How the embedded target serves one request: its think time and its limits."""
+
+    law: Law = "constant"
+    mean_ms: Amount = 0.0
+    sd_ms: Amount = 0.0
+    table: str | None = None  # CSV with a column `ms`, beside the scenario; row i serves request i
+    gap_ms: Amount = 0.0  # pause between the header and the body, which is then sent chunked
+    concurrency: Positive | None = None  # at most so many requests in service; the others wait inside the server
+    rate_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # above it: 429 with Retry-After
+    retry_after_s: Amount = 1.0
+    keep_alive: bool = True
+    requests_per_connection: Positive | None = None  # the server closes a connection after so many
+
+
+class Payload(Value, frozen=True, kw_only=True):
+    """The size law of response bodies, in bytes before content coding."""
+
+    law: Law = "constant"
+    mean_bytes: Count = 1024
+    sd_bytes: Count = 0
+    table: str | None = None  # "pokeapi" (shipped) or a CSV with columns `json_bytes` and, optionally, `gzip_bytes`
+    gzip: bool = False
+
+
+class Target(Value, frozen=True, kw_only=True):
+    """Where the requests go: the embedded stand-in (no `url`) or a live server (`url`)."""
+
+    url: str | None = None
+    path: str = "/{i}"  # {i} is the request's number, from 1
+    tls: Tls = "off"
+    http: Literal["1.1", "2"] = "1.1"
+    service: Service = Service()
+    payload: Payload = Payload()
+
+    @property
+    def live(self) -> bool:
+        """Whether the target is somebody else's server."""
+        return self.url is not None
+
+
+class Workload(Value, frozen=True, kw_only=True):
+    """Which requests are made when: a closed loop (all at once, or c workers) or an open one (an arrival rate)."""
+
+    kind: Literal["closed", "open"] = "closed"
+    concurrency: Positive | None = None  # closed: so many workers; None: all N at once, as gather does
+    rate_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # open: arrivals per second
+    arrivals: Literal["constant", "poisson"] = "constant"
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] = "GET"
+    decode: Literal["none", "json"] = "none"
+    decode_when: Literal["after", "inside"] = "after"  # outside the timed part, or in each request
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0  # of one request
+
+
+class Pool(Value, frozen=True, kw_only=True):
+    """The client's connection pool; None leaves the library's default, 0 removes the limit."""
+
+    limit: Count | None = None
+    limit_per_host: Count | None = None
+    keepalive: Count | None = None  # idle connections kept at most
+    keepalive_s: Amount | None = None  # for how long
+
+
+class Arm(Value, frozen=True, kw_only=True):
+    """One column of the comparison: a client on a loop."""
+
+    client: str
+    loop: str = "asyncio"
+
+    @property
+    def name(self) -> str:
+        """The arm as the command line spells it, ``client/loop``."""
+        return f"{self.client}/{self.loop}"
+
+
+class Sweep(Value, frozen=True, kw_only=True):
+    """Which N, how often, how precisely, and for how long at most."""
+
+    n: tuple[Positive, ...] = (50, 100, 200, 400, 800)
+    repetitions: Positive = 3  # of each bare cell, at least, as far as the budget goes
+    max_repetitions: Positive = 30
+    precision: Share = 0.05  # asked half-width of the slope's 95 % interval, as a share of the slope
+    warmups: Count = 1  # discarded passes over the smallest values of N
+    budget_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # of measuring, over all arms
+    trial_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    seed: Count = 1
+
+
+class Live(Value, frozen=True, kw_only=True):
+    """What a live target is asked to bear; only with --live."""
+
+    runs_per_minute: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    max_n: Positive = 100
+
+
+class Fake(Value, frozen=True, kw_only=True):
+    """The fake client's truth: a loop of its own on virtual time, with a slope known exactly."""
+
+    cpu_us: Amount = 500.0  # of the loop, per request
+    scan_us: Amount = 0.0  # of the loop, per request and request in flight: a quadratic term
+    connect_us: Amount = 0.0  # per new connection
+    noise: Amount = 0.0  # relative standard deviation of the total
+
+
+class Scenario(Value, frozen=True, kw_only=True):
+    """A whole experiment, as its TOML says it."""
+
+    name: str
+    question: str = "Why does the total time of N concurrent requests grow with N?"
+    arms: tuple[Arm, ...]
+    target: Target = Target()
+    workload: Workload = Workload()
+    pool: Pool = Pool()
+    sweep: Sweep = Sweep()
+    live: Live = Live()
+    fake: Fake = Fake()
