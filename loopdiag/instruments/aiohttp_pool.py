@@ -1,0 +1,210 @@
+"""aiohttp: its connector, its connections, its responses; no TraceConfig (its events lie about sends and bodies, and cost more).
+
+Seams (aiohttp 3.10 - 3.14): ``ClientSession._request``, ``TCPConnector.connect``, ``_create_connection``, ``_resolve_host``,
+``_wrap_create_connection``, ``_release``; ``StreamWriter._write``; ``ResponseHandler.data_received``; ``ClientResponse.start``, ``read``.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from .context import DONE, LINK, ROW, A, C, Rows
+from .patching import original, replace
+from .recorder import now
+from .schema import MASK, TICK_SHIFT
+
+ASSIGNED, RESUMED, ASSIGNMENTS = A["assigned"], A["resumed"], A["assignments"]
+SEND_START, SEND_END = A["send_start"], A["send_end"]
+FIRST, LAST, HEADERS = A["first_byte"], A["last_byte"], A["headers"]
+BODY, RELEASED, STATUS, WIRE = A["body"], A["released"], A["status"], A["wire_bytes"]
+
+Method = Callable[..., Any]
+
+
+def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
+    """Patch aiohttp's client; returns what cannot be observed, and why."""
+    from aiohttp import client, client_proto, client_reqrep, connector, http_writer
+
+    _session(rows, original(client, "ClientSession"))
+    _connector(rows, original(connector, "BaseConnector"), original(connector, "TCPConnector"))
+    _set_up(rows, original(connector, "TCPConnector"), connector)
+    _wire(rows, original(http_writer, "StreamWriter"), original(client_proto, "ResponseHandler"))
+    _response(rows, original(client_reqrep, "ClientResponse"))
+    return {}
+
+
+def _session(rows: Rows, session: Any) -> None:
+    words = rows.attempts.words
+
+    def make(before: Method) -> Method:
+        async def _request(self: Any, *args: Any, **kwargs: Any) -> Any:
+            rows.begin_request()
+            try:
+                response = await before(self, *args, **kwargs)
+            except BaseException as error:
+                row = ROW.get()
+                rows.flag(row, "cancelled" if type(error).__name__ == "CancelledError" else "error")
+                words[row + DONE] = now() >> TICK_SHIFT & MASK
+                raise
+            row = ROW.get()
+            words[row + HEADERS] = now() >> TICK_SHIFT & MASK
+            words[row + STATUS] = response.status
+            if response.history:
+                rows.flag(row, "redirected")
+            response._loopdiag_row = row
+            return response
+
+        return _request
+
+    replace(session, "_request", make)
+
+
+def _connector(rows: Rows, base: Any, tcp: Any) -> None:
+    words = rows.attempts.words
+
+    def make_connect(before: Method) -> Method:
+        async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+            row = rows.begin_attempt()
+            connection = await before(self, *args, **kwargs)
+            at = now() >> TICK_SHIFT & MASK
+            if not words[row + ASSIGNED]:
+                words[row + ASSIGNED] = at
+            words[row + ASSIGNMENTS] += 1
+            words[row + RESUMED] = at
+            protocol = connection.protocol
+            protocol._loopdiag_row = row
+            link = getattr(protocol, "_loopdiag_link", 0)
+            if link:
+                rows.use_connection(row, link)
+            return connection
+
+        return connect
+
+    def make_release(before: Method) -> Method:
+        def _release(self: Any, key: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
+            row = getattr(protocol, "_loopdiag_row", 0)
+            if row:
+                words[row + RELEASED] = now() >> TICK_SHIFT & MASK
+                protocol._loopdiag_row = 0
+            return before(self, key, protocol, *args, **kwargs)
+
+        return _release
+
+    def make_wait(before: Method) -> Method:
+        async def _wait_for_available_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+            result = await before(self, *args, **kwargs)
+            words[ROW.get() + ASSIGNED] = now() >> TICK_SHIFT & MASK
+            return result
+
+        return _wait_for_available_connection
+
+    replace(base, "connect", make_connect)
+    replace(base, "_release", make_release)
+    replace(base, "_wait_for_available_connection", make_wait)
+    original(tcp, "connect")
+
+
+def _set_up(rows: Rows, tcp: Any, module: Any) -> None:
+    words, attempts = rows.connections.words, rows.attempts.words
+    dns_start, dns_end, tcp_start, tcp_end, made = (C[name] for name in ("dns_start", "dns_end", "tcp_start", "tcp_end", "made"))
+
+    def make_create(before: Method) -> Method:
+        async def _create_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+            row = ROW.get()
+            at = now() >> TICK_SHIFT & MASK
+            if not attempts[row + ASSIGNED]:
+                attempts[row + ASSIGNED] = at  # a free slot: nothing to wait for
+            link = rows.begin_connection(row)
+            try:
+                protocol = await before(self, *args, **kwargs)
+            finally:
+                LINK.set(0)
+            words[link + made] = now() >> TICK_SHIFT & MASK
+            protocol._loopdiag_link = link
+            return protocol
+
+        return _create_connection
+
+    def make_resolve(before: Method) -> Method:
+        async def _resolve_host(self: Any, host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+            link = LINK.get()
+            row = ROW.get()
+            if (host, port) in getattr(self, "_throttle_dns_futures", ()):
+                rows.flag(row, "dns_coalesced")
+            elif (host, port) in getattr(self, "_cached_hosts", ()):
+                rows.flag(row, "dns_hit")
+            words[link + dns_start] = now() >> TICK_SHIFT & MASK
+            try:
+                return await before(self, host, port, *args, **kwargs)
+            finally:
+                words[link + dns_end] = now() >> TICK_SHIFT & MASK
+
+        return _resolve_host
+
+    def make_start(before: Method) -> Method:
+        async def start_connection(*args: Any, **kwargs: Any) -> Any:
+            link = LINK.get()
+            words[link + tcp_start] = now() >> TICK_SHIFT & MASK
+            try:
+                sock = await before(*args, **kwargs)
+            finally:
+                words[link + tcp_end] = now() >> TICK_SHIFT & MASK
+            words[link + C["local_port"]] = sock.getsockname()[1] if link else 0
+            return sock
+
+        return start_connection
+
+    replace(tcp, "_create_connection", make_create)
+    replace(tcp, "_resolve_host", make_resolve)
+    replace(original(module, "aiohappyeyeballs"), "start_connection", make_start)
+
+
+def _wire(rows: Rows, writer: Any, handler: Any) -> None:
+    words = rows.attempts.words
+
+    def make_write(before: Method) -> Method:
+        def write(self: Any, *args: Any) -> None:
+            row = getattr(self._protocol, "_loopdiag_row", 0)
+            if row and not words[row + SEND_START]:
+                words[row + SEND_START] = now() >> TICK_SHIFT & MASK
+            before(self, *args)
+            if row:
+                words[row + SEND_END] = now() >> TICK_SHIFT & MASK
+
+        return write
+
+    def make_received(before: Method) -> Method:
+        def data_received(self: Any, data: bytes) -> None:
+            row = self._loopdiag_row
+            if row and data:  # aiohttp calls it with nothing to resume decompression
+                at = now() >> TICK_SHIFT & MASK
+                if not words[row + FIRST]:
+                    words[row + FIRST] = at
+                words[row + LAST] = at
+                words[row + WIRE] = words[row + WIRE] + len(data) & MASK
+            before(self, data)
+
+        return data_received
+
+    handler._loopdiag_row = 0  # the owner's row; on the class, so that a fresh connection has one
+    handler._loopdiag_link = 0
+    replace(writer, "_write", make_write)
+    replace(writer, "_writelines", make_write)
+    replace(handler, "data_received", make_received)
+
+
+def _response(rows: Rows, response: Any) -> None:
+    words = rows.attempts.words
+
+    def make_read(before: Method) -> Method:
+        async def read(self: Any) -> bytes:
+            body: bytes = await before(self)
+            row = getattr(self, "_loopdiag_row", 0)
+            if row and not words[row + BODY]:
+                words[row + BODY] = now() >> TICK_SHIFT & MASK
+            return body
+
+        return read
+
+    response._loopdiag_row = 0
+    replace(response, "read", make_read)

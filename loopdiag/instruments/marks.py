@@ -1,0 +1,84 @@
+"""What a driver may say about its own requests: when they were due and created, and when they are done.
+
+Programs need none of this.  The scenario worker knows the due times of an open loop, and the fake client on virtual time has no socket
+to be watched at; both say so here.  Without a recorder every function is a no-op.
+"""
+
+from collections.abc import Callable
+
+from . import recorder
+from .context import LINK, ROW, A, C, Rows
+from .schema import MASK, TICK_SHIFT
+
+_rows: "Rows | None" = None
+_now: "Callable[[], int]" = recorder.now
+
+
+def attach(rows: "Rows") -> None:
+    """Record into `rows` from now on."""
+    global _rows  # noqa: PLW0603 - one recorder a process
+    _rows = rows
+
+
+def use_clock(now_ns: "Callable[[], int]") -> None:
+    """Stamp by `now_ns` (nanoseconds) instead of the process's clock; for loops on virtual time."""
+    global _now  # noqa: PLW0603 - one clock a process
+    _now = now_ns
+
+
+def begin(request: int, due_ns: int, created_ns: int) -> None:
+    """A request's first statement: its number, when it was due, when its task was created."""
+    if _rows is None:
+        return
+    row = _rows.attempts.open()
+    words = _rows.attempts.words
+    at = _now()
+    _rows.attempts.quads[row >> 1] = at
+    words[row + A["request"]] = request
+    words[row + A["due"]] = due_ns >> TICK_SHIFT & MASK
+    words[row + A["created"]] = created_ns >> TICK_SHIFT & MASK
+    words[row + A["first_run"]] = at >> TICK_SHIFT & MASK
+    ROW.set(row)
+
+
+def stamp(name: str) -> None:
+    """Stamp the running attempt's field `name` (of ``schema.ATTEMPT``) with the time now."""
+    if _rows is not None:
+        _rows.attempts.words[ROW.get() + A[name]] = _now() >> TICK_SHIFT & MASK
+
+
+def decoded() -> None:
+    """The body has been decoded."""
+    stamp("decoded")
+
+
+def end() -> None:
+    """The request is done."""
+    stamp("done")
+
+
+def answered(status: int, wire_bytes: int) -> None:
+    """The running attempt's answer: status and body bytes."""
+    if _rows is not None:
+        words, row = _rows.attempts.words, ROW.get()
+        words[row + A["status"]] = status
+        words[row + A["wire_bytes"]] = wire_bytes
+
+
+def connection(begun_ns: int, made_ns: int) -> int:
+    """A connection that the running attempt opened between two times; its handle, for `reuse`."""
+    if _rows is None:
+        return 0
+    link = _rows.begin_connection(ROW.get())
+    _rows.connections.quads[link >> 1] = begun_ns
+    _rows.connections.words[link + C["tcp_start"]] = begun_ns >> TICK_SHIFT & MASK
+    _rows.connections.words[link + C["tcp_end"]] = made_ns >> TICK_SHIFT & MASK
+    _rows.connections.words[link + C["made"]] = made_ns >> TICK_SHIFT & MASK
+    LINK.set(0)
+    return link
+
+
+def reuse(link: int) -> None:
+    """The running attempt uses the connection behind `link`."""
+    if _rows is not None:
+        _rows.use_connection(ROW.get(), link)

@@ -1,0 +1,70 @@
+"""Runs a callback after a module's first import, so that no library is imported before the program asks for it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+Callback = Callable[[ModuleType], None]
+
+
+class _AfterLoad(Loader):
+    """A module's own loader, and then the callbacks."""
+
+    def __init__(self, loader: Loader, callbacks: "list[Callback]") -> None:
+        self._loader = loader
+        self._callbacks = callbacks
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = self._loader  # whoever asks the module sees its real loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        for callback in self._callbacks:
+            callback(module)
+
+
+class _Finder(MetaPathFinder):
+    """Finds what the finders behind it find, for the watched names only."""
+
+    def __init__(self) -> None:
+        self.watched: dict[str, list[Callback]] = {}
+        self._asking: set[str] = set()
+
+    def find_spec(self, name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        if name not in self.watched or name in self._asking:
+            return None
+        self._asking.add(name)
+        try:
+            for finder in sys.meta_path:
+                if finder is self or not hasattr(finder, "find_spec"):
+                    continue
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    break
+            else:
+                return None
+        finally:
+            self._asking.discard(name)
+        if spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _AfterLoad(spec.loader, self.watched.pop(name))
+        return spec
+
+
+_finder = _Finder()
+
+
+def on_import(name: str, callback: Callback) -> None:
+    """Call `callback(module)` once `name` has been imported; at once where it already is."""
+    module = sys.modules.get(name)
+    if module is not None:
+        callback(module)
+        return
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    _finder.watched.setdefault(name, []).append(callback)

@@ -1,0 +1,103 @@
+"""The columns that the instruments write: one table a file, rows of 32-bit words, readable with numpy alone.
+
+A stamp is ``perf_counter_ns() >> 7``, cut to 32 bits: ticks of 128 ns that wrap after 549 s.  A row's ``t0`` is the
+full 64-bit nanosecond clock when the row was opened, from which every stamp of the row is unwrapped (so a stamp may lie up to 274 s
+before or after ``t0``).  A word of 0 means "not observed" for stamps; it never means the time 0.
+"""
+
+TICK_SHIFT = 7
+TICK_NS = 1 << TICK_SHIFT
+MASK = 0xFFFFFFFF
+
+#: field name → numpy type of its little-endian words, in the order of the file
+ATTEMPT = {
+    "t0": "<u8",  # perf_counter_ns when the row was opened
+    "request": "<u4",  # number of the request; attempts of one request share it
+    "connection": "<u4",  # row number in `connections`; 0: none
+    "status": "<u4",  # HTTP status; 0: no answer
+    "flags": "<u4",  # FLAGS below; bits 16-23 the attempt's number from 0, bits 24-31 the redirect hop
+    "assignments": "<u4",  # how often the pool gave it a connection
+    "wire_bytes": "<u4",  # bytes of the answer as received, its head included, before content decoding
+    "due": "<u4",  # stamps from here on
+    "created": "<u4",
+    "first_run": "<u4",
+    "enqueued": "<u4",
+    "assigned": "<u4",
+    "resumed": "<u4",
+    "send_start": "<u4",
+    "send_end": "<u4",
+    "rx_kernel": "<u4",
+    "first_byte": "<u4",
+    "headers": "<u4",
+    "last_byte": "<u4",
+    "body": "<u4",
+    "decoded": "<u4",
+    "released": "<u4",
+    "done": "<u4",
+}
+
+CONNECTION = {
+    "t0": "<u8",
+    "request": "<u4",  # the request that began it
+    "requests": "<u4",  # how many requests it has served
+    "flags": "<u4",
+    "dns_start": "<u4",  # stamps from here on
+    "dns_end": "<u4",
+    "tcp_start": "<u4",
+    "tcp_end": "<u4",
+    "tls_start": "<u4",
+    "tls_end": "<u4",
+    "made": "<u4",
+    "closed": "<u4",  # the last stamp
+    "address_attempts": "<u4",
+    "tls_cpu_ns": "<u4",
+    "tls_steps": "<u4",
+    "rtt_us": "<u4",
+    "retransmits": "<u4",
+    "local_port": "<u4",
+    "record_cpu_ns": "<u4",
+}
+
+ITERATION = {
+    "t0": "<u8",  # when the loop entered its poll
+    "poll": "<u4",  # ticks spent waiting in it
+    "run": "<u4",  # ticks from there to the next poll
+    "events": "<u4",
+    "ready": "<u4",  # callbacks queued when the poll was entered
+    "thread": "<u4",  # which loop, counted from 1
+    "flags": "<u4",
+}
+
+TABLES = {"attempts": ATTEMPT, "connections": CONNECTION, "iterations": ITERATION}
+
+ATTEMPT_STAMPS = tuple(ATTEMPT)[7:]
+CONNECTION_STAMPS = tuple(CONNECTION)[4:12]
+
+FLAGS = {
+    "reused": 1,
+    "dns_hit": 1 << 1,
+    "dns_coalesced": 1 << 2,
+    "shared_connect": 1 << 3,
+    "retried": 1 << 4,
+    "redirected": 1 << 5,
+    "cancelled": 1 << 6,
+    "error": 1 << 7,
+    "rx_coalesced": 1 << 8,
+    "eager": 1 << 9,
+    "timed_out": 1 << 10,
+    "http2": 1 << 11,
+}
+
+
+def words(table: dict[str, str]) -> dict[str, int]:
+    """Offset of each field in 32-bit words; a 64-bit field takes two."""
+    offsets, at = {}, 0
+    for name, kind in table.items():
+        offsets[name] = at
+        at += int(kind[2:]) // 4
+    return offsets
+
+
+def row_words(table: dict[str, str]) -> int:
+    """Length of a row in 32-bit words."""
+    return sum(int(kind[2:]) // 4 for kind in table.values())

@@ -1,0 +1,1 @@
+"""The lab touches the world and does not think: plans, trials, clients, loops, servers, probes, the store."""

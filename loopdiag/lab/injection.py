@@ -1,0 +1,39 @@
+"""How a process comes to be observed: the environment that injects the instruments, and what they left behind."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from loopdiag import instruments
+from loopdiag.model.value import Value
+
+SITE = Path(instruments.__file__).parent / "site"
+
+
+class Observed(Value, frozen=True, kw_only=True):
+    """What the instruments of one process say about themselves."""
+
+    python: str = ""
+    installed: dict[str, str] = {}  # instrument → version of its library
+    not_observed: dict[str, str] = {}  # instrument or column → why
+    lost: dict[str, int] = {}  # table → rows that found no room
+    counters: dict[str, int] = {}
+
+
+def injected_environment(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment with which a Python process records into `folder` (an existing directory)."""
+    paths = [str(SITE), *filter(None, [env.get("PYTHONPATH")])]
+    return {**env, "PYTHONPATH": os.pathsep.join(paths), "LOOPDIAG_RECORD": str(folder.resolve())}
+
+
+def observed(folder: Path) -> Observed:
+    """Read what the instruments left in `folder`; a process that was killed, or was not Python, left a reason at most."""
+    failed = folder / "instruments.failed"
+    if failed.exists():
+        return Observed(not_observed={"everything": failed.read_text(encoding="utf-8", errors="replace")})
+    try:
+        content = json.loads((folder / "instruments.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Observed(not_observed={"instruments": "the process ended without leaving its account (killed, or not a Python process)"})
+    return Observed(**{name: content[name] for name in Observed.__struct_fields__ if name in content})
