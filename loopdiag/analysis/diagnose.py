@@ -1,0 +1,165 @@
+"""A recording and its tables → the diagnosis: each arm's law and slope, what the instruments cost, what was not observed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopdiag.analysis.answer import answer
+from loopdiag.analysis.noise import repetition_noise
+from loopdiag.analysis.overhead import paired_ratio
+from loopdiag.analysis.scaling import fit_law, slope
+from loopdiag.analysis.timelines import resolve
+from loopdiag.analysis.witness import agreement
+from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, Overhead, Point, Witness
+from loopdiag.model.document import Document
+from loopdiag.model.recording import Recording, TrialResult
+from loopdiag.model.timeline import Timeline
+
+Tables = Mapping[str, NDArray[np.void]]
+Points = dict[int, list[float]]
+
+#: above it the server may be what is measured
+BUSY_SERVER = 0.7
+
+
+def diagnose(recording: Recording, tables: Callable[[str], Tables]) -> Document:
+    """Everything that the recording says.  `tables` gives a trial's raw tables by its id (an empty mapping where there are none)."""
+    observed = [trial for trial in recording.trials if trial.spec.tier == "timeline" and trial.usable]
+    timelines = tuple(resolve(tables(trial.spec.id), trial) for trial in observed)
+    names = list(dict.fromkeys(arm.name for arm in recording.scenario.arms))
+    arms = tuple(_arm(name, recording, [line for line in timelines if line.arm == name]) for name in names)
+    diagnosis = Diagnosis(
+        scenario=recording.scenario.name,
+        question=recording.scenario.question,
+        partial=recording.partial,
+        answer=answer(arms, partial=recording.partial),
+        arms=arms,
+        overhead=tuple(_overhead(name, recording.trials) for name in names),
+        witness=tuple(_witness(names, observed, tables)),
+        noise=repetition_noise({(name, n): seconds for name in names for n, seconds in points(recording.trials, name).items()}),
+        lost=_summed(trial.lost for trial in recording.trials),
+        errors=_summed(trial.errors for trial in recording.trials if trial.spec.repetition >= 0),
+        not_observed=tuple(
+            sorted({f"{trial.spec.arm.name}: {what}: {why}" for trial in observed for what, why in trial.not_observed.items()})
+        ),
+        not_measured=recording.skipped,
+        warnings=(*recording.warnings, *_warnings(arms, timelines)),
+        environment=recording.environment,
+    )
+    return Document(diagnosis=diagnosis, recording=recording, timelines=timelines)
+
+
+def points(trials: Iterable[TrialResult], arm: str, tier: str = "bare") -> Points:
+    """N → totals in seconds of the arm's usable trials, N ascending."""
+    found: Points = defaultdict(list)
+    for trial in trials:
+        if trial.usable and trial.spec.tier == tier and trial.spec.arm.name == arm and trial.total_s is not None:
+            found[trial.spec.n].append(trial.total_s)
+    return dict(sorted(found.items()))
+
+
+def _arm(name: str, recording: Recording, timelines: list[Timeline]) -> ArmDiagnosis:
+    mine = [trial for trial in recording.trials if trial.spec.arm.name == name and trial.spec.repetition >= 0]
+    totals = points(mine, name)
+    bare = [trial for trial in mine if trial.usable and trial.spec.tier == "bare"]
+    busiest = max((trial.server_utilisation for trial in bare if trial.server_utilisation is not None), default=None)
+    seed = recording.plan_seed
+    law = fit_law(totals, seed=seed)
+    return ArmDiagnosis(
+        arm=name,
+        client=name.partition("/")[0],
+        loop=name.partition("/")[2],
+        versions=mine[-1].versions if mine else {},
+        points=tuple(Point(n=n, total_s=tuple(seconds)) for n, seconds in totals.items()),
+        law=law,
+        slope_ms=slope(totals, seed=seed),
+        connections_per_request=_connections(bare),
+        reused_share=_reused(timelines),
+        phases_ms=_phases(timelines),
+        server_utilisation=busiest,
+        errors=_summed(trial.errors for trial in mine),
+        failed=_failures(mine),
+    )
+
+
+def _connections(bare: list[TrialResult]) -> float | None:
+    """Connections that the server accepted per request, over all bare trials of the largest N."""
+    seen = [trial for trial in bare if trial.connections_opened is not None]
+    if not seen:
+        return None
+    largest = max(trial.spec.n for trial in seen)
+    opened = [(trial.connections_opened or 0) / trial.spec.n for trial in seen if trial.spec.n == largest]
+    return float(np.median(opened))
+
+
+def _largest(timelines: list[Timeline]) -> list[Timeline]:
+    largest = max((line.n for line in timelines), default=0)
+    return [line for line in timelines if line.n == largest]
+
+
+def _reused(timelines: list[Timeline]) -> float | None:
+    attempts = [attempt for line in _largest(timelines) for attempt in line.attempts]
+    return sum("reused" in attempt.flags for attempt in attempts) / len(attempts) if attempts else None
+
+
+def _phases(timelines: list[Timeline]) -> dict[str, float]:
+    """Median milliseconds of each phase per attempt at the largest N; a phase that an attempt did not go through counts as 0 there."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    attempts = [attempt for line in _largest(timelines) for attempt in line.attempts]
+    for attempt in attempts:
+        own: dict[str, int] = defaultdict(int)
+        for phase in attempt.phases:
+            own[phase.name] += phase.end_ns - phase.start_ns
+        for name, length in own.items():
+            spent[name].append(length / 1e6)
+    return {name: float(np.median(lengths + [0.0] * (len(attempts) - len(lengths)))) for name, lengths in spent.items()}
+
+
+def _overhead(arm: str, trials: tuple[TrialResult, ...]) -> Overhead:
+    """Client CPU of the arm's timeline trials over that of its bare ones."""
+    cells: dict[str, dict[int, list[float]]] = {"bare": defaultdict(list), "timeline": defaultdict(list)}
+    for trial in trials:
+        if trial.usable and trial.spec.arm.name == arm and trial.spec.tier in cells and trial.cpu_s:
+            cells[trial.spec.tier][trial.spec.n].append(trial.cpu_s)
+    found = paired_ratio(cells["bare"], cells["timeline"])
+    if found is None:
+        return Overhead(tier="timeline", arm=arm, why="no value of N was measured both with and without it")
+    ratio, low, high = found
+    return Overhead(tier="timeline", arm=arm, ratio=ratio, low=low, high=high, why=None if low is not None else "one pair has no interval")
+
+
+def _witness(names: list[str], observed: list[TrialResult], tables: Callable[[str], Tables]) -> Iterator[Witness]:
+    for name in names:
+        compared = agreeing = 0
+        for trial in observed:
+            found = tables(trial.spec.id) if trial.spec.arm.name == name else {}
+            if "attempts" in found and "server_requests" in found:
+                seen, right = agreement(found["attempts"], found["server_requests"], trial.t0_ns or 0)
+                compared, agreeing = compared + seen, agreeing + right
+        if compared:
+            yield Witness(arm=name, compared=compared, agreeing=agreeing, share=agreeing / compared)
+
+
+def _failures(trials: list[TrialResult]) -> dict[str, int]:
+    failed = [trial.status for trial in trials if trial.status not in {"ok", "repeated"}]
+    return {status: failed.count(status) for status in dict.fromkeys(failed)}
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = defaultdict(int)
+    for each in counts:
+        for name, count in each.items():
+            total[name] += count
+    return dict(total)
+
+
+def _warnings(arms: tuple[ArmDiagnosis, ...], timelines: tuple[Timeline, ...]) -> Iterator[str]:
+    for arm in arms:
+        if arm.server_utilisation is not None and arm.server_utilisation > BUSY_SERVER:
+            yield f"{arm.arm}: the embedded server was busy {arm.server_utilisation:.0%} of the time: part of this slope may be the server's"
+    broken = [f"{line.arm} N = {line.n}: {fault}" for line in timelines for fault in line.faults]
+    yield from (f"timeline: {fault}" for fault in broken[:5])
+    if len(broken) > 5:
+        yield f"timeline: {len(broken) - 5} more broken invariants"
