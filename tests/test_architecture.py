@@ -1,0 +1,136 @@
+"""The import layers and the house rules, held by the syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "loopdiag"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+#: package → what of loopdiag it may import; a package may always import itself
+LAYERS: dict[str, set[str]] = {
+    "model": set(),
+    "instruments": set(),
+    "errors": set(),
+    "registry": {"errors"},
+    "lab": {"model", "errors", "registry", "instruments"},
+    "analysis": {"model", "errors", "registry"},
+    "causes": {"model", "errors", "registry", "analysis"},
+    "report": {"model", "errors", "registry"},
+    "gate": {"model", "errors"},
+    "progress": {"model"},
+    "parts": {"lab", "report", "causes", "registry"},
+    "pipeline": {"model", "errors", "lab", "analysis", "report", "causes", "verify"},
+    "cli": {"model", "errors", "gate", "parts", "pipeline", "progress", "lab", "report"},
+    "__init__": {"pipeline", "lab", "model"},
+}
+
+#: third-party package → the only places that may import it
+CONFINED = {
+    "aiohttp": ("lab/clients/aiohttp.py", "instruments/aiohttp_pool.py"),
+    "httpx": ("lab/clients/httpx.py", "instruments/httpx_client.py"),
+    "httpcore": ("instruments/httpcore_pool.py",),
+    "anyio": ("instruments/httpcore_pool.py",),
+    "uvloop": ("lab/loops/uvloop.py", "lab/servers/", "instruments/uvloop_loop.py"),
+    "numpy": ("analysis/", "lab/store.py", "lab/columns.py", "lab/servers/", "report/"),
+    "matplotlib": ("report/",),
+    "granian": ("lab/servers/",),
+    "httptools": ("lab/servers/",),
+    "trustme": ("lab/servers/",),
+    "rich": ("report/", "progress.py"),
+}
+
+#: imported inside the functions that need them, so that `loopdiag --help` stays quick
+LAZY = {"numpy", "matplotlib", "aiohttp", "httpx", "uvloop", "rich", "granian", "trustme"}
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file imports, and whether it does so when it is itself imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            if node.module == "loopdiag":
+                yield from ((f"loopdiag.{alias.name}", id(node) in top) for alias in node.names)
+            else:
+                yield node.module, id(node) in top
+
+
+def layer(path: Path) -> str:
+    """The layer that a module belongs to: its folder, or its own name at the top."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    # a module imports of loopdiag only what the table lets its layer import
+    mine = layer(path)
+    assert mine in LAYERS, f"{mine} stands in no layer: add it to LAYERS on purpose"
+    for name, _ in imports(path):
+        if name == "loopdiag" or not name.startswith("loopdiag."):
+            continue
+        other = name.split(".")[1]
+        assert other == mine or other in LAYERS[mine], f"{path.relative_to(PACKAGE)} ({mine}) imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_library_has_its_places(path: Path) -> None:
+    # a third-party library is imported only where its part of the house is
+    here = path.relative_to(PACKAGE).as_posix()
+    for name, _ in imports(path):
+        places = CONFINED.get(name.split(".")[0])
+        assert places is None or here.startswith(places), f"{here} imports {name}; only {places} may"
+
+
+def test_instruments_need_only_the_standard_library() -> None:
+    # what is injected into a foreign process imports nothing but the standard library and the library that it watches
+    import sys
+
+    watched = {"aiohttp", "httpx", "httpcore", "anyio", "uvloop"}
+    for path in (PACKAGE / "instruments").rglob("*.py"):
+        for name, at_import in imports(path):
+            first = name.split(".")[0]
+            assert first in sys.stdlib_module_names or (first in watched and not at_import), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_prints_and_exits(path: Path) -> None:
+    # print and exit stand in cli.py alone
+    if path.name == "cli.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"print", "exit", "sys.exit", "os._exit"}, f"{path.relative_to(PACKAGE)}:{node.lineno} calls {called}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_clocks_stand_in_the_lab_and_the_instruments(path: Path) -> None:
+    # who analyses or prints reads no clock
+    if layer(path) in {"lab", "instruments", "cli"}:
+        return
+    assert not any(name.split(".")[0] == "time" for name, _ in imports(path)), f"{path.relative_to(PACKAGE)} imports time"
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    # what `loopdiag --help` imports is the standard library and our errors
+    for name, at_import in imports(PACKAGE / "cli.py"):
+        if at_import:
+            assert name.split(".")[0] not in LAZY | {"msgspec"}
+
+
+def test_modules_stay_small() -> None:
+    # no module is longer than 300 lines, no function longer than 50
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                # an instrument's installer holds the methods that it patches
+                assert length <= 50 or "instruments" in path.parts, f"{path.name}:{node.lineno} {node.name} has {length} lines"

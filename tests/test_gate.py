@@ -1,0 +1,72 @@
+"""--fail-if: what it accepts, what it decides, what it leaves open."""
+
+import pytest
+
+from loopdiag.errors import InputError
+from loopdiag.gate import parse_gate
+from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis
+from loopdiag.model.law import Estimate, Law
+from loopdiag.model.recording import Environment
+
+ENVIRONMENT = Environment(
+    system="Linux", python="3.11", cpu="x", cores=2, memory_mib=1, clock_resolution_ns=1, clock_cost_ns=50, descriptor_limit=1024
+)
+
+
+def arm(name: str, slope: float | None, *, errors: int = 0, exponent: float | None = None) -> ArmDiagnosis:
+    """An arm with a slope ± 10 % and an exponent."""
+    client, _, loop = name.partition("/")
+    return ArmDiagnosis(
+        arm=name,
+        client=client,
+        loop=loop,
+        versions={},
+        points=(),
+        law=Law(form="a + b*N", exponent=None if exponent is None else Estimate(value=exponent, low=exponent - 0.1, high=exponent + 0.1)),
+        slope_ms=None if slope is None else Estimate(value=slope, low=slope * 0.9, high=slope * 1.1),
+        errors={"timeout": errors} if errors else {},
+    )
+
+
+DIAGNOSIS = Diagnosis(
+    scenario="s",
+    question="?",
+    environment=ENVIRONMENT,
+    arms=(arm("httpx/asyncio", 10, exponent=1.8), arm("aiohttp/uvloop", 1, errors=3), arm("fake/virtual", None)),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds", "unknown"),
+    [
+        ("slope_ms > 5", ["httpx/asyncio"], ["fake/virtual"]),
+        ("slope_ms>=1", ["httpx/asyncio", "aiohttp/uvloop"], ["fake/virtual"]),
+        ("httpx/asyncio.slope_ms > 5", ["httpx/asyncio"], []),
+        ("httpx/asyncio.slope_ms.high > 10.9", ["httpx/asyncio"], []),
+        ("httpx/asyncio.slope_ms.low > 9.5", [], []),
+        ("aiohttp/uvloop.slope_ms > 1e1", [], []),
+        ("exponent.low > 1.2", ["httpx/asyncio"], ["aiohttp/uvloop", "fake/virtual"]),
+        ("errors > 0", ["aiohttp/uvloop"], []),
+        ("errors < 1", ["httpx/asyncio", "fake/virtual"], []),
+        ("go/http.slope_ms > 1", [], ["go/http"]),
+    ],
+)
+def test_gates_decide_by_value(text: str, holds: list[str], unknown: list[str]) -> None:
+    # a gate holds for the arms whose value satisfies it, and says where the value is not known
+    held, left = parse_gate(text).verdict(DIAGNOSIS)
+    assert len(held) == len(holds)
+    assert len(left) == len(unknown)
+    assert all(name in line for name, line in zip(holds, held, strict=True))
+    assert all(name in line for name, line in zip(unknown, left, strict=True))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "slope_ms", "slope_ms > x", "slope > 1", "a.slope_ms > 1", "__import__('os')", "slope_ms == 1", "slope_ms > 1; 2"]
+)
+def test_wrong_gates_are_told(text: str) -> None:
+    # anything but a comparison of a known value is one line that says what would be right
+    with pytest.raises(InputError) as caught:
+        parse_gate(text)
+    (line,) = caught.value.faults
+    assert "slope_ms" in line
+    assert repr(text) in line
