@@ -91,7 +91,7 @@ def parser() -> Parser:
     verb.set_defaults(verb=check)
     verb = verbs.add_parser("serve", help="run the embedded target of a scenario alone")
     verb.add_argument("scenario", type=Path, metavar="SCENARIO.toml")
-    verb.add_argument("--port", type=int, default=0, help="default: a free one")
+    verb.add_argument("--port", type=_port, default=0, help="default: a free one")
     verb.set_defaults(verb=serve)
     return top
 
@@ -104,6 +104,12 @@ def _recording_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--budget", metavar="TIME", help="of measuring, e.g. 90s or 2m")
     verb.add_argument("--live", action="store_true", help="allow requests to a server that is not ours")
     verb.add_argument("-q", dest="quiet", action="store_true", help="no progress")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, or 0 for a free one, got {text!r}")
+    return int(text)
 
 
 def _version() -> str:

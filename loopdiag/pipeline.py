@@ -26,6 +26,7 @@ def record(scenario: Scenario, out: Path | None = None, *, progress: "Progress |
     from loopdiag.lab import campaign, store
     from loopdiag.lab.environment import environment
 
+    campaign.check(scenario, live_allowed=live)  # before a folder is made
     now = datetime.now(UTC)
     folder = out if out is not None else store.default_folder(scenario.name, now)
     here = environment(scenario)
