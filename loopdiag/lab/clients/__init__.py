@@ -1,0 +1,125 @@
+"""HTTP clients: one file each, plain use of the library's public API, as any good program would.
+
+A client's file imports its library where it is opened, so that an absent one makes that one client unavailable, and so that a trial
+times the import as part of its set-up.
+"""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import NamedTuple, Protocol
+
+from loopdiag.model.scenario import Fake, Payload, Pool, Service
+from loopdiag.model.value import Value
+from loopdiag.registry import Registry
+
+
+class ClientOptions(Value, frozen=True, kw_only=True):
+    """What a client is opened with.  `service`, `payload`, `fake` and `seed` are the fake client's world; real clients ignore them."""
+
+    method: str = "GET"
+    http: str = "1.1"
+    timeout_s: float = 60.0
+    pool: Pool = Pool()
+    ca_file: str | None = None  # the only authority trusted; None: the system's
+    user_agent: str | None = None  # live targets: who asks; None: the library's own
+    service: Service = Service()
+    payload: Payload = Payload()
+    fake: Fake = Fake()
+    seed: int = 0
+
+
+class Answer(NamedTuple):
+    """A response that was read whole; `body` is after content decoding."""
+
+    status: int
+    body: bytes
+
+
+class Client(Protocol):
+    """A client in the scenario's terms."""
+
+    #: exception class name → kind, for the library's own exceptions
+    kinds: Mapping[str, str]
+
+    @staticmethod
+    def available() -> str | None:
+        """Return None, or why this client cannot be used here."""
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """Return the versions of the libraries that do the work."""
+
+    async def open(self, options: ClientOptions) -> None:
+        """Build the client.
+
+        Raises:
+            Unavailable: it cannot do what the options ask.
+        """
+
+    async def fetch(self, url: str) -> Answer:
+        """Make one request and read its body whole; raises what the library raises."""
+
+    async def close(self) -> None:
+        """Close the client and its connections."""
+
+
+CLIENTS: Registry[type[Client]] = Registry(
+    "client",
+    {
+        "aiohttp": "loopdiag.lab.clients.aiohttp:AiohttpClient",
+        "httpx": "loopdiag.lab.clients.httpx:HttpxClient",
+        "fake": "loopdiag.lab.clients.fake:FakeClient",
+    },
+)
+
+
+def missing(package: str) -> str | None:
+    """Return None where `package` is installed, else one line that says what to do; it is not imported."""
+    return None if find_spec(package) else f"{package} is not installed; pip install {package}"
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that verifies, as ssl makes it; one a client, shared by all its connections."""
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def error_kind(error: BaseException, names: Mapping[str, str]) -> str:
+    """Name the kind of a failed request: descriptors, tls, timeout, reset, connect, or the exception's class.
+
+    What the operating system or ssl said, anywhere down the chain of causes, goes before the library's wrapping, which `names`
+    (class name → kind) translates.
+    """
+    chain = list(_chain(error))
+    if any(isinstance(link, OSError) and link.errno in (errno.EMFILE, errno.ENFILE) for link in chain):
+        return "descriptors"
+    for types, kind in _SYSTEM:
+        if any(isinstance(link, types) for link in chain):
+            return kind
+    for base in type(error).__mro__:
+        if base.__name__ in names:
+            return names[base.__name__]
+    return type(error).__name__
+
+
+_SYSTEM: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((ssl.SSLError, ssl.CertificateError), "tls"),
+    ((TimeoutError,), "timeout"),
+    ((ConnectionRefusedError, socket.gaierror), "connect"),
+    ((ConnectionResetError, BrokenPipeError, ConnectionAbortedError), "reset"),
+)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk `error` and what it came from, groups included."""
+    seen: set[int] = set()
+    rest = [error]
+    while rest:
+        link = rest.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        rest += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
