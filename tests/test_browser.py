@@ -1,0 +1,351 @@
+"""The page in a headless Chromium: opens from disk, asks for nothing, draws, answers to pointer and keys."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import documents
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from loopdiag.report.html import render
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the module; its driver's process ends with it, and so does the driver's event loop in this thread."""
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no Chromium found, and with CI=true these tests must run")
+        pytest.skip("no Chromium found (chromium, chromium-browser or google-chrome)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Rendered pages by the name of their document, each made once."""
+    folder = tmp_path_factory.mktemp("pages")
+
+    def file(name: str) -> Path:
+        path = folder / f"{name}.html"
+        if not path.exists():
+            path.write_text(render(getattr(documents, name)()), encoding="utf-8")
+        return path
+
+    return file
+
+
+@pytest.fixture
+def visit(browser: Browser, files: Callable[[str], Path]) -> Iterator[Open]:
+    """Opens a document's page from disk; at the end nothing was complained about and nothing but the file was asked for."""
+    faults: list[str] = []
+    requests: list[str] = []
+    opened = []
+
+    def visit_page(name: str, *, width: int = 1280, height: int = 900, scheme: str = "light", script: bool = True) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=script)  # type: ignore[arg-type]
+        opened.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
+        page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(files(name).as_uri())
+        return page
+
+    yield visit_page
+    for context in opened:
+        context.close()
+    assert faults == []
+    assert opened
+    assert all(url.startswith("file://") and url.endswith(".html") for url in requests)
+    assert len(requests) == len(opened)
+
+
+def settle(page: Page) -> None:
+    """Wait until what was asked for is drawn: two frames, without a clock."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drawing(page: Page) -> str:
+    """The waterfall's pixels."""
+    settle(page)
+    return str(page.evaluate("() => document.getElementById('canvas').toDataURL()"))
+
+
+def colours(page: Page) -> int:
+    """How many different colours the waterfall's rows show."""
+    settle(page)
+    count = """() => {
+        const canvas = document.getElementById('canvas');
+        const { data } = canvas.getContext('2d').getImageData(60, 60, canvas.width - 60, canvas.height - 60);
+        const seen = new Set();
+        for (let k = 0; k < data.length; k += 4) seen.add(`${data[k]},${data[k + 1]},${data[k + 2]}`);
+        return seen.size;
+    }"""
+    return int(page.evaluate(count))
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return int(page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth"))
+
+
+@pytest.mark.parametrize("name", [*documents.EDGES, "full"])
+def test_every_page_opens_clean_and_fits(visit: Open, name: str) -> None:
+    # no error, no request, no dialog, and nothing wider than the window, on a telephone, and when the window grows and shrinks
+    page = visit(name, width=390)
+    for width in (390, 1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        settle(page)
+        assert overflow(page) <= 0
+    assert page.locator("#answer").is_visible()
+    assert page.locator("img").count() == 0
+
+
+def test_the_waterfall_draws_800_rows(visit: Open) -> None:
+    # each of 800 rows has at least one pixel line, in several phases' colours
+    page = visit("full")
+    assert "800 attempts" in page.inner_text("#facts")
+    assert page.evaluate("() => document.getElementById('canvas').clientHeight") >= 800
+    assert colours(page) >= 5
+
+
+@pytest.mark.parametrize("way", ["wheel", "drag", "button", "key", "interest"])
+def test_zoom_changes_the_drawing_and_fit_restores_it(visit: Open, way: str) -> None:
+    # each way to zoom shows something else, and `Fit` shows everything again
+    page = visit("full")
+    whole = drawing(page)
+    canvas = page.locator("#canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    x, y = box["x"] + 500, box["y"] + 300
+    page.mouse.move(x, y)
+    if way == "wheel":
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -300)
+        page.keyboard.up("Control")
+    elif way == "drag":
+        page.mouse.down()
+        page.mouse.move(x + 150, y + 120, steps=4)
+        page.mouse.up()
+    elif way == "button":
+        page.click("[data-zoom=in]")
+    elif way == "key":
+        canvas.press("+")
+    else:
+        page.click("[data-interest=slowest]")
+    page.mouse.move(0, 0)
+    canvas.press("Escape")
+    page.evaluate("() => document.activeElement.blur()")
+    near = drawing(page)
+    page.click("[data-zoom=fit]")
+    assert near != whole
+    assert drawing(page) == whole
+
+
+def test_pan_moves_what_is_zoomed(visit: Open) -> None:
+    # arrows pan a zoomed view in time; a whole view has nowhere to go
+    page = visit("full")
+    canvas = page.locator("#canvas")
+    canvas.focus()
+    whole = drawing(page)
+    canvas.press("ArrowRight")
+    assert drawing(page) == whole
+    canvas.press("+")
+    near = drawing(page)
+    canvas.press("ArrowRight")
+    moved = drawing(page)
+    assert moved not in {near, whole}
+    canvas.press("ArrowLeft")
+    assert drawing(page) == near
+
+
+def test_a_plain_wheel_scrolls_the_page_until_the_waterfall_is_clicked(visit: Open) -> None:
+    # the waterfall does not catch a reader who scrolls by
+    page = visit("full")
+    whole = drawing(page)
+    page.locator("#canvas").scroll_into_view_if_needed()
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 10, box["y"] + 30)
+    page.mouse.wheel(0, -200)
+    assert drawing(page) == whole
+
+
+def test_hover_shows_every_phase_and_stamp(visit: Open) -> None:
+    # the row under the pointer tells its phases, stamps and their lengths; leaving hides them
+    page = visit("full")
+    page.hover("#canvas", position={"x": 500, "y": 300})
+    tip = page.locator("#tip")
+    assert tip.is_visible()
+    text = tip.inner_text()
+    for word in ("Request ", "status 200", "connection ", "pool", "ssl", "wait", "created", "first_byte", "done", "sum"):
+        assert word in text
+    page.hover("h1")
+    assert tip.is_hidden()
+
+
+def test_the_shown_times_are_the_recorded_ones(visit: Open) -> None:
+    # stamps and phases stand in the box as they were recorded, to the microsecond
+    line = documents.small().timelines[0]
+    page = visit("small")
+    page.focus("#canvas")
+    for attempt in line.attempts[:3]:
+        page.press("#canvas", "ArrowDown")
+        rows = [row.split() for row in page.locator("#tip tr").all_inner_texts()]
+        shown = {row[0]: float(row[1]) for row in rows if row[0] in attempt.stamps}
+        assert shown == {name: pytest.approx(at / 1e6, abs=6e-4) for name, at in attempt.stamps.items()}
+        lengths = {row[0]: float(row[1]) for row in rows if row[0] in {phase.name for phase in attempt.phases}}
+        assert lengths == {phase.name: pytest.approx((phase.end_ns - phase.start_ns) / 1e6, abs=1.1e-3) for phase in attempt.phases}
+
+
+def test_hover_names_the_row_under_the_pointer(visit: Open) -> None:
+    # rows are requests by start, from top to bottom
+    page = visit("full")
+    seen = []
+    for y in (50, 250, 650):
+        page.hover("#canvas", position={"x": 300, "y": y})
+        seen.append(int(page.inner_text("#tip h4").split(":")[0].removeprefix("Request ")))
+    assert seen == [pytest.approx(row, abs=3) for row in (2, 202, 602)]
+
+
+def test_any_trial_can_be_chosen(visit: Open) -> None:
+    # arm and N choose the trial that is drawn; the largest N comes first
+    page = visit("full")
+    arms = page.locator("#pick-arm option").all_inner_texts()
+    assert arms == [arm.name for arm in documents.ARMS]
+    assert page.locator("#pick-n").input_value() == "800"
+    first = drawing(page)
+    page.select_option("#pick-n", "100")
+    assert "100 attempts" in page.inner_text("#facts")
+    second = drawing(page)
+    page.select_option("#pick-arm", "aiohttp/uvloop")
+    assert page.locator("#pick-n").input_value() == "100"
+    assert len({first, second, drawing(page)}) == 3
+
+
+def test_the_keyboard_reaches_every_row(visit: Open) -> None:
+    # rows can be chosen, read aloud and left by keys alone
+    page = visit("small")
+    canvas = page.locator("#canvas")
+    canvas.focus()
+    canvas.press("ArrowDown")
+    assert page.inner_text("#tip h4") == "Request 1: status 200"
+    canvas.press("ArrowDown")
+    assert page.inner_text("#tip h4") == "Request 2: status 200"
+    assert "Request 2: status 200" in page.locator("#spoken").text_content()  # type: ignore[operator] # the element is always there
+    canvas.press("End")
+    assert page.inner_text("#tip h4") == "Request 25: status 200"
+    canvas.press("Escape")
+    assert page.locator("#tip").is_hidden()
+
+
+def test_everything_that_acts_can_be_focused(visit: Open) -> None:
+    # Tab visits theme, plot switch, plot, selectors, zoom, interest and canvas, in the order of the page
+    page = visit("full")
+    seen = []
+    for _ in range(16):
+        page.keyboard.press("Tab")
+        name = "() => { const e = document.activeElement; return e.id || e.dataset.scale || e.dataset.zoom || e.dataset.interest || e.tagName }"
+        seen.append(page.evaluate(name))
+    assert [name for name in seen if name != "DIV"][:11] == [
+        "theme", "linear", "log", "plot", "pick-arm", "pick-n", "in", "out", "fit", "slowest", "last",
+    ]  # fmt: skip
+    assert "canvas" in seen
+
+
+def test_requests_of_interest_are_one_click_away(visit: Open) -> None:
+    # errors and retries are counted, and a click shows them, one after the other
+    page = visit("troubled")
+    assert page.locator("[data-interest=errors]").inner_text() == "Errors: 3"
+    page.click("[data-interest=errors]")
+    first = page.inner_text("#tip h4")
+    page.click("[data-interest=errors]")
+    assert first != page.inner_text("#tip h4")
+    page.click("[data-interest=retried]")
+    assert page.inner_text("#tip h4") == "Request 5, attempt 2: status 503"
+    assert "Broken invariant: request 4" in (page.locator("#faults").text_content() or "")
+
+
+def test_the_legend_explains_each_phase_that_occurs(visit: Open) -> None:
+    # every colour of the waterfall has its meaning under it
+    page = visit("full")
+    legend = page.inner_text("#legend")
+    for phase, meaning in (("pool", "waits for a connection of the pool"), ("ssl", "TLS handshake"), ("decode", "decodes the body")):
+        assert phase in legend
+        assert meaning in legend
+
+
+def test_the_plot_switches_axes_and_reads_values(visit: Open) -> None:
+    # linear and log-log are different drawings of the same data, with the values under the pointer or by keys
+    page = visit("full")
+    plot = page.locator("#plot")
+    linear = plot.locator("svg").inner_html()
+    assert plot.locator(".dot").count() == sum(len(p.total_s) for arm in documents.full().diagnosis.arms for p in arm.points)
+    page.click("[data-scale=log]")
+    assert page.get_attribute("[data-scale=log]", "aria-pressed") == "true"
+    assert plot.locator("svg").inner_html() != linear
+    assert "NaN" not in plot.inner_html()
+    page.hover("#plot svg", position={"x": 860, "y": 200})
+    text = plot.locator(".tip").inner_text()
+    assert text.startswith("N = 800")
+    assert "not measured" in text
+    assert "aiohttp/uvloop" in text
+    plot.focus()
+    plot.press("ArrowLeft")
+    assert plot.locator(".tip").inner_text().startswith("N = 600")
+    plot.press("Escape")
+    assert plot.locator(".tip").is_hidden()
+
+
+def ground(page: Page) -> int:
+    """How bright the page's ground is, 0 to 255."""
+    return int(page.evaluate("() => Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])"))
+
+
+def test_dark_mode_follows_the_system_and_the_button(visit: Open) -> None:
+    # the page is dark where the system is, the button turns it, and the waterfall is drawn anew
+    page = visit("small", scheme="dark")
+    dark = drawing(page)
+    assert ground(page) < 60
+    page.click("#theme")
+    assert ground(page) > 200
+    light = drawing(page)
+    assert light != dark
+    page.click("#theme")
+    assert drawing(page) == dark
+
+
+def test_without_scripts_the_answer_is_readable(visit: Open) -> None:
+    # the text of the report does not depend on scripts, and the drawings say where else they are
+    page = visit("small", script=False)
+    assert page.locator("#answer").inner_text() == documents.small().diagnosis.answer
+    assert page.locator("noscript").count() == 2
+    assert "needs JavaScript" in page.locator("#waterfall").inner_text()
+
+
+def test_touch_chooses_a_row_on_a_telephone(browser: Browser, files: Callable[[str], Path]) -> None:
+    # a tap shows the row's phases, inside the window
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(files("full").as_uri())
+    page.locator("#canvas").scroll_into_view_if_needed()
+    page.tap("#canvas", position={"x": 120, "y": 300})
+    assert page.locator("#tip").is_visible()
+    assert overflow(page) <= 0
+    context.close()
