@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from loopdiag.errors import InputError, LoopdiagError, NothingMeasured
+from loopdiag.errors import InputError, LoopdiagError
 
 if TYPE_CHECKING:
     from loopdiag.model.document import Document
@@ -125,26 +125,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     gates = [parse_gate(text) for text in arguments.fail_if]
     folder = _record(arguments)
-    try:
-        document = pipeline.diagnose(folder)
-    except NothingMeasured:
-        if _interrupted(folder):
-            complain(f"interrupted before a trial ended; what there is lies in {folder}")
-            return INTERRUPTED
-        raise
+    document = pipeline.diagnose(folder)
     page = pipeline.report(document, folder)
     _print(document)
     print(f"\nreport: {page}")
-    if document.recording.partial and _interrupted(folder):
+    if document.recording.interrupted:
         return INTERRUPTED
+    pipeline.require_usable(document, folder)
     return _judge(gates, document)
 
 
 def record(arguments: argparse.Namespace) -> int:
     """`loopdiag record`: the trials alone."""
+    from loopdiag.lab import store
+
     folder = _record(arguments)
     print(folder)
-    return INTERRUPTED if _interrupted(folder) else 0
+    return INTERRUPTED if store.load(folder).interrupted else 0
 
 
 def _record(arguments: argparse.Namespace) -> Path:
@@ -162,12 +159,6 @@ def _scenario(arguments: argparse.Namespace) -> "Scenario":
     return apply_overrides(scenario, n=arguments.n, arms=arguments.arm, budget=arguments.budget)
 
 
-def _interrupted(folder: Path) -> bool:
-    from loopdiag.lab import store
-
-    return store.load(folder).interrupted
-
-
 def diagnose(arguments: argparse.Namespace) -> int:
     """`loopdiag diagnose`: analyse again what was recorded."""
     from loopdiag import pipeline
@@ -176,6 +167,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     gates = [parse_gate(text) for text in arguments.fail_if]
     document = pipeline.diagnose(arguments.folder)
     _print(document)
+    pipeline.require_usable(document, arguments.folder)
     return _judge(gates, document)
 
 

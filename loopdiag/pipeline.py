@@ -48,7 +48,6 @@ def diagnose(folder: Path) -> Document:
 
     Raises:
         InputError: `folder` holds no recording.
-        NothingMeasured: no trial of it can be used.
     """
     from loopdiag.analysis.diagnose import diagnose as analyse
     from loopdiag.lab import store
@@ -56,9 +55,17 @@ def diagnose(folder: Path) -> Document:
     recording = store.load(folder)
     document = analyse(recording, lambda trial: store.columns(folder, trial))
     store.write(folder / "diagnosis.json", rendered(document, "json"))
-    if not any(trial.usable for trial in recording.trials):
-        raise NothingMeasured(*_why_nothing(document, folder))
     return document
+
+
+def require_usable(document: Document, folder: Path) -> None:
+    """Hold that anything was measured.
+
+    Raises:
+        NothingMeasured: no trial can be used; the reasons, and where the recording is kept.
+    """
+    if not any(trial.usable for trial in document.recording.trials):
+        raise NothingMeasured(*_why_nothing(document, folder))
 
 
 def report(document: Document, folder: Path) -> Path:

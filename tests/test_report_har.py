@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from loopdiag.model.events import PHASES
 from loopdiag.model.scenario import Target
 from loopdiag.model.timeline import Attempt
-from loopdiag.report.har import PARTS, render, target_url, timings, total
+from loopdiag.report.addresses import target_url
+from loopdiag.report.har import PARTS, render, timings, total
 
 
 def entries(name: str = "small") -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from loopdiag.model.recording import Skipped
 from loopdiag.model.scenario import Scenario
 from loopdiag.model.value import Value
 from loopdiag.report import format as fmt
+from loopdiag.report.addresses import target_url
 
 PREDICTED = re.compile(r"^predicted [0-9.]+ m?s, ")
 BUSY_SERVER = 0.7  # above this share of its cores the target itself may bend the curve
@@ -164,13 +165,14 @@ def experiment(scenario: Scenario) -> list[tuple[str, str]]:
     """The scenario in words: target, service, workload, pool."""
     target, work, service = scenario.target, scenario.workload, scenario.target.service
     where = "a live server" if target.live else "the embedded server on loopback"
+    tls = "TLS verified" if target.live else f"TLS {target.tls}"
     at_once = "all N at once" if work.concurrency is None else fmt.count(work.concurrency, "worker")
     load = f"open loop, {work.rate_per_s or 0:g} requests/s, {work.arrivals}" if work.kind == "open" else f"closed loop, {at_once}"
     think = f"{service.law}, {service.mean_ms:g} ± {service.sd_ms:g} ms" if not target.live else "its own"
     limits = {"limit": scenario.pool.limit, "per host": scenario.pool.limit_per_host, "keep-alive": scenario.pool.keepalive}
     pool = ", ".join(f"{name} {'none' if value == 0 else value}" for name, value in limits.items() if value is not None)
     return [
-        ("Target", f"{where}; HTTP/{target.http}; TLS {target.tls}; path {fmt.clean(target.path)}"),
+        ("Target", f"{where}; HTTP/{target.http}; {tls}; {fmt.clean(target_url(target))}"),
         ("Think time of the server", think),
         (
             "Workload",

@@ -8,28 +8,16 @@ comes before creation or after the last byte is not part of it and stands in ``_
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
-from loopdiag.model.scenario import Target
 from loopdiag.model.timeline import Attempt, Timeline
+from loopdiag.report.addresses import target_url
 
-REDACTED = "REDACTED"
 PARTS = ("blocked", "dns", "connect", "send", "wait", "receive")
-
-
-def target_url(target: Target, request: int) -> str:
-    """The address of one request, without credentials, with the values of its query redacted."""
-    base = urlsplit(target.url or f"{'http' if target.tls == 'off' else 'https'}://localhost")
-    path, query = base.path, base.query
-    if "{i}" not in path + query:
-        tail, _, more = target.path.partition("?")
-        path, query = f"{path.rstrip('/')}/{tail.lstrip('/')}", "&".join(filter(None, (query, more)))
-    redacted = urlencode([(key, REDACTED) for key, _ in parse_qsl(query, keep_blank_values=True)])
-    return urlunsplit((base.scheme, base.netloc.rpartition("@")[2], path.replace("{i}", str(request)), redacted, ""))
 
 
 def milliseconds(nanoseconds: int) -> float:
