@@ -204,8 +204,11 @@ def list_parts(arguments: argparse.Namespace) -> int:
     """`loopdiag list`: the names of one kind, and why some are unavailable here."""
     from loopdiag.parts import parts
 
-    for name, reason in parts(arguments.kind):
+    found = list(parts(arguments.kind))
+    for name, reason in found:
         print(name if reason is None else f"{name}: unavailable: {reason}")
+    if not found:
+        complain(f"no {arguments.kind} yet")
     return 0
 
 

@@ -8,7 +8,6 @@ REGISTRIES = {
     "clients": "loopdiag.lab.clients:CLIENTS",
     "loops": "loopdiag.lab.loops:LOOPS",
     "servers": "loopdiag.lab.servers:SERVERS",
-    "probes": "loopdiag.lab.probes:PROBES",
     "causes": "loopdiag.causes:CAUSES",
     "formats": "loopdiag.report:FORMATS",
 }
@@ -16,10 +15,24 @@ REGISTRIES = {
 
 def parts(kind: str) -> Iterator[tuple[str, str | None]]:
     """Each part of one kind, and why it is unavailable here; None where it is available."""
+    if kind == "probes":
+        yield from _instruments()
+        return
     module, _, attribute = REGISTRIES[kind].partition(":")
     registry = getattr(import_module(module), attribute)
     for name in registry:
         yield name, _unavailable(registry, name)
+
+
+def _instruments() -> Iterator[tuple[str, str | None]]:
+    """The injected instruments; one is of use only where the library that it watches is installed."""
+    from importlib.util import find_spec
+
+    from loopdiag.instruments.bootstrap import INSTRUMENTS
+
+    for library, name in INSTRUMENTS:
+        package = library.partition(".")[0]
+        yield name, None if find_spec(package) is not None else f"{package} is not installed"
 
 
 def _unavailable(registry: object, name: str) -> str | None:

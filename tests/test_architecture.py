@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "report": {"model", "errors", "registry"},
     "gate": {"model", "errors"},
     "progress": {"model"},
-    "parts": {"lab", "report", "causes", "registry"},
+    "parts": {"lab", "report", "causes", "registry", "instruments"},
     "pipeline": {"model", "errors", "lab", "analysis", "report", "causes", "verify"},
     "cli": {"model", "errors", "gate", "parts", "pipeline", "progress", "lab", "report"},
     "__init__": {"pipeline", "lab", "model"},

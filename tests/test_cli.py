@@ -171,7 +171,7 @@ def test_an_unwritable_output_is_told(recorded: Path, capsys: pytest.CaptureFixt
     assert "/proc/answer.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["clients", "loops", "servers", "probes", "causes", "formats"])
+@pytest.mark.parametrize("kind", ["clients", "loops", "servers", "causes", "formats"])
 def test_list_names_every_part(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     # list prints one part a line, as its registry has them
     from importlib import import_module
@@ -182,6 +182,14 @@ def test_list_names_every_part(capsys: pytest.CaptureFixture[str], kind: str) ->
     module, _, name = REGISTRIES[kind].partition(":")
     listed = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
     assert listed == list(getattr(import_module(module), name))
+
+
+def test_list_names_every_instrument(capsys: pytest.CaptureFixture[str]) -> None:
+    # the probes are the instruments that are injected
+    from loopdiag.instruments.bootstrap import INSTRUMENTS
+
+    assert main(["list", "probes"]) == 0
+    assert capsys.readouterr().out.splitlines() == [name for _, name in INSTRUMENTS]
 
 
 def test_check_tells_each_thing_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,15 +1,19 @@
 """aiohttp: its connector, its connections, its responses; no TraceConfig (its events lie about sends and bodies, and cost more).
 
-Seams (aiohttp 3.10 - 3.14): ``ClientSession._request``, ``TCPConnector.connect``, ``_create_connection``, ``_resolve_host``,
-``_wrap_create_connection``, ``_release``; ``StreamWriter._write``; ``ResponseHandler.data_received``; ``ClientResponse.start``, ``read``.
+Seams (aiohttp 3.10 - 3.14): ``BaseConnector.connect`` and ``_release``, ``Connection.__init__``;
+``TCPConnector._create_connection``, ``_resolve_host``, aiohappyeyeballs' ``start_connection``; ``StreamWriter._write``; ``ResponseHandler.data_received``; and
+the assignments of ``ClientResponse._history`` (the last thing that a request does) and ``_body``.
+
+What every request passes is patched by plain functions and assignments, not by coroutines around coroutines: those live as long as the request waits, and the
+garbage collector would walk them.
 """
 
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .context import DONE, LINK, ROW, A, C, Rows
-from .patching import original, replace
+from .context import LINK, A, C, Rows, current
+from .patching import assigned, original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
 
@@ -23,62 +27,39 @@ Method = Callable[..., Any]
 
 def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     """Patch aiohttp's client; returns what cannot be observed, and why."""
-    from aiohttp import client, client_proto, client_reqrep, connector, http_writer
+    from aiohttp import client_proto, client_reqrep, connector, http_writer
 
-    _session(rows, original(client, "ClientSession"))
-    _connector(rows, original(connector, "BaseConnector"), original(connector, "TCPConnector"))
+    _connector(rows, original(connector, "BaseConnector"), original(connector, "Connection"))
     _set_up(rows, original(connector, "TCPConnector"), connector)
     _wire(rows, original(http_writer, "StreamWriter"), original(client_proto, "ResponseHandler"))
     _response(rows, original(client_reqrep, "ClientResponse"))
     return {}
 
 
-def _session(rows: Rows, session: Any) -> None:
-    words = rows.attempts.words
-
-    def make(before: Method) -> Method:
-        async def _request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            rows.begin_request()
-            try:
-                response = await before(self, *args, **kwargs)
-            except BaseException as error:
-                row = ROW.get()
-                rows.flag(row, "cancelled" if type(error).__name__ == "CancelledError" else "error")
-                words[row + DONE] = now() >> TICK_SHIFT & MASK
-                raise
-            row = ROW.get()
-            words[row + HEADERS] = now() >> TICK_SHIFT & MASK
-            words[row + STATUS] = response.status
-            if response.history:
-                rows.flag(row, "redirected")
-            response._loopdiag_row = row
-            return response
-
-        return _request
-
-    replace(session, "_request", make)
-
-
-def _connector(rows: Rows, base: Any, tcp: Any) -> None:
+def _connector(rows: Rows, base: Any, connection: Any) -> None:
     words = rows.attempts.words
 
     def make_connect(before: Method) -> Method:
-        async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-            row = rows.begin_attempt()
-            connection = await before(self, *args, **kwargs)
+        def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+            rows.begin_attempt()
+            return before(self, *args, **kwargs)
+
+        return connect
+
+    def make_connection(before: Method) -> Method:
+        def __init__(self: Any, connector: Any, key: Any, protocol: Any, loop: Any) -> None:  # noqa: N807 - the patched method's own name
+            before(self, connector, key, protocol, loop)
+            row = current()
             at = now() >> TICK_SHIFT & MASK
             if not words[row + ASSIGNED]:
                 words[row + ASSIGNED] = at
             words[row + ASSIGNMENTS] += 1
             words[row + RESUMED] = at
-            protocol = connection.protocol
             protocol._loopdiag_row = row
-            link = getattr(protocol, "_loopdiag_link", 0)
-            if link:
-                rows.use_connection(row, link)
-            return connection
+            if protocol._loopdiag_link:
+                rows.use_connection(row, protocol._loopdiag_link)
 
-        return connect
+        return __init__
 
     def make_release(before: Method) -> Method:
         def _release(self: Any, key: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,18 +71,9 @@ def _connector(rows: Rows, base: Any, tcp: Any) -> None:
 
         return _release
 
-    def make_wait(before: Method) -> Method:
-        async def _wait_for_available_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
-            result = await before(self, *args, **kwargs)
-            words[ROW.get() + ASSIGNED] = now() >> TICK_SHIFT & MASK
-            return result
-
-        return _wait_for_available_connection
-
     replace(base, "connect", make_connect)
     replace(base, "_release", make_release)
-    replace(base, "_wait_for_available_connection", make_wait)
-    original(tcp, "connect")
+    replace(connection, "__init__", make_connection)
 
 
 def _set_up(rows: Rows, tcp: Any, module: Any) -> None:
@@ -110,7 +82,7 @@ def _set_up(rows: Rows, tcp: Any, module: Any) -> None:
 
     def make_create(before: Method) -> Method:
         async def _create_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
-            row = ROW.get()
+            row = current()
             at = now() >> TICK_SHIFT & MASK
             if not attempts[row + ASSIGNED]:
                 attempts[row + ASSIGNED] = at  # a free slot: nothing to wait for
@@ -128,7 +100,7 @@ def _set_up(rows: Rows, tcp: Any, module: Any) -> None:
     def make_resolve(before: Method) -> Method:
         async def _resolve_host(self: Any, host: str, port: int, *args: Any, **kwargs: Any) -> Any:
             link = LINK.get()
-            row = ROW.get()
+            row = current()
             if (host, port) in getattr(self, "_throttle_dns_futures", ()):
                 rows.flag(row, "dns_coalesced")
             elif (host, port) in getattr(self, "_cached_hosts", ()):
@@ -196,15 +168,20 @@ def _wire(rows: Rows, writer: Any, handler: Any) -> None:
 def _response(rows: Rows, response: Any) -> None:
     words = rows.attempts.words
 
-    def make_read(before: Method) -> Method:
-        async def read(self: Any) -> bytes:
-            body: bytes = await before(self)
-            row = getattr(self, "_loopdiag_row", 0)
-            if row and not words[row + BODY]:
-                words[row + BODY] = now() >> TICK_SHIFT & MASK
-            return body
+    def at_headers(self: Any, history: Any) -> None:
+        row = current()
+        self._loopdiag_row = row
+        words[row + HEADERS] = now() >> TICK_SHIFT & MASK
+        words[row + STATUS] = self.status or 0
+        rows.end_attempts(row)
+        if history:
+            rows.flag(row, "redirected")
 
-        return read
+    def at_body(self: Any, body: Any) -> None:
+        row = self._loopdiag_row
+        if row and body is not None and not words[row + BODY]:
+            words[row + BODY] = now() >> TICK_SHIFT & MASK
 
     response._loopdiag_row = 0
-    replace(response, "read", make_read)
+    assigned(response, "_history", at_headers)
+    assigned(response, "_body", at_body)

@@ -78,6 +78,10 @@ def start(folder: str) -> None:
     rows = Rows(folder)
     marks.attach(rows)
     state = State(folder, rows)
+    only = os.environ.get("LOOPDIAG_ONLY")
     for module, name in INSTRUMENTS:
+        if only is not None and name not in only.split(","):
+            state.dropped[name] = "left out by LOOPDIAG_ONLY"
+            continue
         on_import(module, _installer(state, name))
     atexit.register(state.write)

@@ -1,23 +1,73 @@
 """Which attempt and which connection the running code belongs to, and the rows that they stamp.
 
-Row offsets travel in context variables only inside a request's own task; protocol callbacks find theirs through the connection's owner
-(a context variable names the wrong request there as soon as a connection is reused).
+An attempt's row is found by the task that runs it, and by the owner of a connection in protocol callbacks (a context variable names the
+wrong request there as soon as a connection is reused).  Only a connection that is being opened travels in a context variable: its TLS handshake begins in
+a callback, in the opener's context.  Tasks are known by ``id``, in one dictionary of integers, because a context variable costs every
+request objects that the garbage collector tracks.
 """
 
 import itertools
+import sys
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
+from .on_import import on_import
 from .recorder import Table, now
 from .schema import ATTEMPT, CONNECTION, FLAGS, MASK, TICK_SHIFT, words
 
 A = words(ATTEMPT)
 C = words(CONNECTION)
 
-ROW: "ContextVar[int]" = ContextVar("loopdiag_row", default=0)
 LINK: "ContextVar[int]" = ContextVar("loopdiag_connection", default=0)
 
 ENQUEUED = A["enqueued"]
 DONE = A["done"]
+
+
+_rows_of_tasks: "dict[int, int]" = {}
+
+
+def _no_task() -> None:
+    """No task runs while asyncio is not even imported."""
+
+
+_current_task: "Callable[[], Any]" = _no_task
+
+
+def _asyncio_is_there(module: Any) -> None:
+    """Take the quickest way to the running task; none of them raises where no loop runs."""
+    global _current_task  # noqa: PLW0603 - asyncio comes once
+    running = module.events._get_running_loop
+    if sys.version_info < (3, 12):  # there, current_task is written in Python
+        of_loop = module._current_tasks.get
+
+        def current_task() -> Any:
+            return of_loop(running())
+    else:
+
+        def current_task() -> Any:
+            return None if running() is None else module.current_task()
+
+    _current_task = current_task
+
+
+on_import("asyncio.tasks", _asyncio_is_there)
+
+
+def current() -> int:
+    """The row of the attempt that the running task makes; 0 (the sink) where there is none."""
+    return _rows_of_tasks.get(id(_current_task()), 0)
+
+
+def set_current(row: int) -> None:
+    """The running task makes the attempt in `row` from now on."""
+    _rows_of_tasks[id(_current_task())] = row
+
+
+def forget_current() -> int:
+    """The running task makes no attempt any more; the row of the one that it made."""
+    return _rows_of_tasks.pop(id(_current_task()), 0)
 
 
 class Rows:
@@ -38,25 +88,25 @@ class Rows:
     def begin_request(self) -> int:
         """The row of a request that a library starts: the one that the driver opened for it, or a new one.
 
-        Sets ROW for the running context.
+        It becomes the running task's.
         """
         words_ = self.attempts.words
-        row = ROW.get()
+        row = current()
         if row and not words_[row + ENQUEUED] and not words_[row + DONE]:
             return row
         row = self.attempts.open()
         words_[row + A["request"]] = next(self.requests) & MASK
         words_[row + A["first_run"]] = now() >> TICK_SHIFT & MASK
-        ROW.set(row)
+        set_current(row)
         return row
 
     def begin_attempt(self) -> int:
         """The row of an attempt that reaches a pool: the request's first row, or a new one for a retry or a redirect.
 
-        Stamps `enqueued` and sets ROW for the running context.
+        Stamps `enqueued` and makes it the running task's.
         """
         words_ = self.attempts.words
-        row = ROW.get()
+        row = current()
         if not row:
             row = self.begin_request()
         elif words_[row + ENQUEUED]:
@@ -64,9 +114,14 @@ class Rows:
             words_[row + A["request"]] = words_[last + A["request"]]
             number = (words_[last + A["flags"]] >> 16 & 0xFF) + 1
             words_[row + A["flags"]] = min(number, 0xFF) << 16
-            ROW.set(row)
+            set_current(row)
         words_[row + ENQUEUED] = now() >> TICK_SHIFT & MASK
         return row
+
+    def end_attempts(self, row: int) -> None:
+        """The library is done with the request in `row`: what its task asks for next is another one, unless a driver marks where it ends."""
+        if not self.attempts.words[row + A["created"]]:
+            forget_current()
 
     def begin_connection(self, row: int) -> int:
         """A connection's row, opened by the attempt in `row`; sets LINK for the running context."""

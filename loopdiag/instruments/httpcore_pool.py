@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .context import LINK, ROW, A, C, Rows
+from .context import LINK, A, C, Rows, current
 from .patching import original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
@@ -48,7 +48,7 @@ def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
     def make_init(before: Method) -> Method:
         def __init__(self: Any, request: Any) -> None:  # noqa: N807 - the patched method's own name
             before(self, request)
-            self._loopdiag_row = ROW.get()
+            self._loopdiag_row = current()
 
         return __init__
 
@@ -93,21 +93,21 @@ def _connection(rows: Rows, connection: Any, http11: Any) -> None:
 
     def make_connect(before: Method) -> Method:
         async def _connect(self: Any, request: Any) -> Any:
-            link = rows.begin_connection(ROW.get())
+            link = rows.begin_connection(current())
             self._loopdiag_link = link
             try:
                 stream = await before(self, request)
             finally:
                 LINK.set(0)
             links[link + made] = now() >> TICK_SHIFT & MASK
-            rows.use_connection(ROW.get(), link)
+            rows.use_connection(current(), link)
             return stream
 
         return _connect
 
     def make_handle(before: Method) -> Method:
         async def handle_async_request(self: Any, request: Any) -> Any:
-            row, link = ROW.get(), self._loopdiag_link
+            row, link = current(), self._loopdiag_link
             if link and not links[link + made]:
                 rows.flag(row, "shared_connect")
             response = await before(self, request)
@@ -120,7 +120,7 @@ def _connection(rows: Rows, connection: Any, http11: Any) -> None:
 
     def make_headers(before: Method) -> Method:
         async def _receive_response_headers(self: Any, *args: Any, **kwargs: Any) -> Any:
-            self._loopdiag_row = row = ROW.get()
+            self._loopdiag_row = row = current()
             result = await before(self, *args, **kwargs)
             words[row + HEADERS] = now() >> TICK_SHIFT & MASK
             return result
@@ -198,7 +198,7 @@ def _stream(rows: Rows, stream: Any) -> None:
 
     def make_write(before: Method) -> Method:
         async def write(self: Any, buffer: bytes, timeout: "float | None" = None) -> None:
-            row = ROW.get()
+            row = current()
             if row and buffer and not words[row + SEND_START]:
                 words[row + SEND_START] = now() >> TICK_SHIFT & MASK
             await before(self, buffer, timeout)
@@ -210,7 +210,7 @@ def _stream(rows: Rows, stream: Any) -> None:
     def make_read(before: Method) -> Method:
         async def read(self: Any, max_bytes: int, timeout: "float | None" = None) -> bytes:
             data: bytes = await before(self, max_bytes, timeout)
-            row = ROW.get()
+            row = current()
             if row and data:
                 at = getattr(self._loopdiag_protocol, "_loopdiag_at", 0) or now() >> TICK_SHIFT & MASK
                 if not words[row + FIRST]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .context import DONE, ROW, A, Rows
+from .context import DONE, A, Rows, current
 from .patching import original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
@@ -24,12 +24,13 @@ def install(rows: Rows, module: ModuleType) -> None:
             try:
                 response = await before(self, request, **kwargs)
             except BaseException as error:
-                row = ROW.get()
+                row = current()
                 rows.flag(row, "cancelled" if type(error).__name__ == "CancelledError" else "error")
                 words[row + DONE] = now() >> TICK_SHIFT & MASK
                 raise
-            row = ROW.get()
+            row = current()
             words[row + STATUS] = response.status_code
+            rows.end_attempts(row)
             if response.history:
                 rows.flag(row, "redirected")
             return response
@@ -39,7 +40,7 @@ def install(rows: Rows, module: ModuleType) -> None:
     def make_read(before: Method) -> Method:
         async def aread(self: Any) -> bytes:
             body: bytes = await before(self)
-            row = ROW.get()
+            row = current()
             if row and not words[row + BODY]:
                 words[row + BODY] = now() >> TICK_SHIFT & MASK
             return body

@@ -7,8 +7,10 @@ to be watched at; both say so here.  Without a recorder every function is a no-o
 from collections.abc import Callable
 
 from . import recorder
-from .context import LINK, ROW, A, C, Rows
+from .context import DONE, LINK, A, C, Rows, current, forget_current, set_current
 from .schema import MASK, TICK_SHIFT
+
+REQUEST, DUE, CREATED, FIRST_RUN = A["request"], A["due"], A["created"], A["first_run"]
 
 _rows: "Rows | None" = None
 _now: "Callable[[], int]" = recorder.now
@@ -34,17 +36,17 @@ def begin(request: int, due_ns: int, created_ns: int) -> None:
     words = _rows.attempts.words
     at = _now()
     _rows.attempts.quads[row >> 1] = at
-    words[row + A["request"]] = request
-    words[row + A["due"]] = due_ns >> TICK_SHIFT & MASK
-    words[row + A["created"]] = created_ns >> TICK_SHIFT & MASK
-    words[row + A["first_run"]] = at >> TICK_SHIFT & MASK
-    ROW.set(row)
+    words[row + REQUEST] = request
+    words[row + DUE] = due_ns >> TICK_SHIFT & MASK
+    words[row + CREATED] = created_ns >> TICK_SHIFT & MASK
+    words[row + FIRST_RUN] = at >> TICK_SHIFT & MASK
+    set_current(row)
 
 
 def stamp(name: str) -> None:
     """Stamp the running attempt's field `name` (of ``schema.ATTEMPT``) with the time now."""
     if _rows is not None:
-        _rows.attempts.words[ROW.get() + A[name]] = _now() >> TICK_SHIFT & MASK
+        _rows.attempts.words[current() + A[name]] = _now() >> TICK_SHIFT & MASK
 
 
 def decoded() -> None:
@@ -54,13 +56,20 @@ def decoded() -> None:
 
 def end() -> None:
     """The request is done."""
-    stamp("done")
+    if _rows is not None:
+        _rows.attempts.words[forget_current() + DONE] = _now() >> TICK_SHIFT & MASK
+
+
+def failed() -> None:
+    """The request ended without an answer."""
+    if _rows is not None:
+        _rows.flag(current(), "error")
 
 
 def answered(status: int, wire_bytes: int) -> None:
     """The running attempt's answer: status and body bytes."""
     if _rows is not None:
-        words, row = _rows.attempts.words, ROW.get()
+        words, row = _rows.attempts.words, current()
         words[row + A["status"]] = status
         words[row + A["wire_bytes"]] = wire_bytes
 
@@ -69,7 +78,7 @@ def connection(begun_ns: int, made_ns: int) -> int:
     """A connection that the running attempt opened between two times; its handle, for `reuse`."""
     if _rows is None:
         return 0
-    link = _rows.begin_connection(ROW.get())
+    link = _rows.begin_connection(current())
     _rows.connections.quads[link >> 1] = begun_ns
     _rows.connections.words[link + C["tcp_start"]] = begun_ns >> TICK_SHIFT & MASK
     _rows.connections.words[link + C["tcp_end"]] = made_ns >> TICK_SHIFT & MASK
@@ -81,4 +90,4 @@ def connection(begun_ns: int, made_ns: int) -> int:
 def reuse(link: int) -> None:
     """The running attempt uses the connection behind `link`."""
     if _rows is not None:
-        _rows.use_connection(ROW.get(), link)
+        _rows.use_connection(current(), link)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 
@@ -31,3 +32,21 @@ def replace(owner: Any, name: str, make: "Callable[[Any], Any]") -> None:
     after = make(before)
     functools.update_wrapper(after, before)
     setattr(owner, name, after)
+
+
+def assigned(owner: Any, name: str, stamp: "Callable[[Any, Any], None]") -> None:
+    """Call ``stamp(instance, value)`` whenever ``instance.name`` is assigned; reading stays as it was.
+
+    Raises:
+        Missing: the class has no such attribute.
+    """
+    if not hasattr(owner, name):
+        raise Missing(f"{getattr(owner, '__qualname__', owner)}.{name} is not there")
+    kept = "_loopdiag" + name
+    setattr(owner, kept, getattr(owner, name))
+
+    def put(self: Any, value: Any) -> None:
+        setattr(self, kept, value)
+        stamp(self, value)
+
+    setattr(owner, name, property(attrgetter(kept), put))

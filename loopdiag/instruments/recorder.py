@@ -18,6 +18,8 @@ HEADER_BYTES = 256  # of the .npy header, padded: rows begin on a boundary of th
 BLOCK_ROWS = 4096
 CAPACITY_ROWS = {"attempts": 1 << 22, "connections": 1 << 21, "iterations": 1 << 22}
 
+MADV_POPULATE_WRITE = 23  # Linux: fetch pages for writing now; Python does not name it
+
 now = time.perf_counter_ns
 
 
@@ -82,6 +84,8 @@ class Table:
         at = self._start + self._reserved * self._row_bytes
         os.posix_fallocate(self._file, at, block)
         self._reserved += BLOCK_ROWS
+        with contextlib.suppress(OSError):  # a kernel before 5.14 does not know it, and takes its page faults one by one
+            self._map.madvise(MADV_POPULATE_WRITE, at // mmap.PAGESIZE * mmap.PAGESIZE, block)
         if self._reserved > 2 * BLOCK_ROWS:
             first = (at - 2 * block) // mmap.PAGESIZE * mmap.PAGESIZE
             self._map.madvise(mmap.MADV_DONTNEED, first, block)  # the pages stay in the file; a late stamp fetches its page again

@@ -140,6 +140,7 @@ class Work:
             self._bodies[number - 1] = body
         except Exception as error:  # noqa: BLE001 - a failed request is counted, it never ends the trial
             self._errors[self._kind(error)] += 1
+            marks.failed()
         finally:
             marks.end()
 
