@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopdiag.model.law import Estimate
+from loopdiag.model.law import Coefficient, Estimate, Law
 from loopdiag.report import format as fmt
 from loopdiag.report.markup import Markup, join, tag, text
 
@@ -121,3 +121,20 @@ def test_markup_is_escaped_once() -> None:
     assert tag("p", tag("b", "a & b"), None, class_="x", hidden=True, title=None) == '<p class="x" hidden><b>a &amp; b</b></p>'
     assert join((None, "<", Markup("<br>"))) == "&lt;<br>"
     assert text(3) == "3"
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers", "shown"),
+    [
+        ("a + b*N", {"a": 0.1, "b": 0.002}, "a + b*N"),
+        ("a + b*ceil(N/c)", {"a": 0.0, "b": 0.05, "c": 20.0}, "a + b*ceil(N/20)"),
+        ("c0 + c1*N^(i/j)*log2(N)^k", {"c0": 0.1, "c1": 1e-6, "i/j": 2.5, "k": 0.0}, "c0 + c1*N^2.5"),
+        ("c0 + c1*N^(i/j)*log2(N)^k", {"c0": 0.1, "c1": 1e-6, "i/j": 1.0, "k": 2.0}, "c0 + c1*N*log2(N)^2"),
+        ("a + b*min(N,k) + c*max(0,N-k)", {"a": 0.1, "b": 1.0, "c": 2.0, "k": 100.0}, "a + b*min(N,100) + c*max(0,N-100)"),
+        ("undecided", {}, "undecided"),
+    ],
+)
+def test_forms_show_their_limits_and_powers(form: str, numbers: dict[str, float], shown: str) -> None:
+    # what shapes a law stands in it as a number
+    coefficients = tuple(Coefficient(name=name, value=value, low=None, high=None, unit="1") for name, value in numbers.items())
+    assert fmt.law_form(Law(form=form, coefficients=coefficients)) == shown

@@ -366,3 +366,19 @@ def test_student_quantiles(dof: float, value: float) -> None:
 def test_f_tails(above: float, below: float, value: float, tail: float) -> None:
     # Critical values of the F tables have their tails.
     assert f_tail(value, above, below) == pytest.approx(tail, rel=2e-3)
+
+
+def test_a_line_that_is_good_enough_is_kept() -> None:
+    # totals that bend by a few per cent at a limit are told as a line, with the better law and both misses in the note
+    bent = {50: 0.128, 100: 0.178, 200: 0.238, 300: 0.318, 400: 0.375, 600: 0.485, 800: 0.6}
+    law = fit_law({n: [total * factor for factor in (0.995, 1.0, 1.005)] for n, total in bent.items()})
+    assert law.form == "a + b*N"
+    assert law.note is not None
+    assert "T bends a little" in law.note
+    assert law.alternatives[0].error < 1
+
+
+def test_a_line_that_hides_super_linear_growth_is_given_up() -> None:
+    # however little a quadratic bends, where the exponent's interval excludes the line, the line is not kept
+    law = fit_law({n: [(0.05 + 1e-3 * n + 4e-7 * n * n) * f for f in (0.999, 1.0, 1.001)] for n in (50, 100, 200, 300, 400, 600, 800)})
+    assert law.form != "a + b*N"

@@ -27,6 +27,8 @@ def grows(arm: ArmDiagnosis) -> str:
         return "unclear"
     if exponent.low > CURVED:
         return "faster"
+    if arm.law.form == "a + b*N":
+        return "linear"
     if exponent.high < 1 / CURVED:
         return "slower"
     return "linear"

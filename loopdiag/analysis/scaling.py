@@ -18,6 +18,7 @@ from loopdiag.model.law import Alternative, Coefficient, Estimate, Law
 __all__ = ["Points", "exponent", "fit_law", "predict_total", "repeatability", "slope", "slope_weights"]
 
 UNDECIDED, NOT_ENOUGH, CONSTANT = "undecided", "not enough", "constant"
+LINE, WAVES = "a + b*N", "a + b*ceil(N/c)"
 LEAST_N, LEAST_SPAN = 5, 8.0
 #: a law must be so much better than a simpler one to be preferred; laws within it are near-ties
 CLEARLY = 1.3
@@ -28,6 +29,8 @@ CURVE_POINTS = 60
 #: even the true law misses a left-out median by so many standard deviations of a cell's mean (median and fit scatter too): less is luck
 LUCK = 1.5
 SAME = 1e-6
+#: a straight line that misses left-out totals by no more than this share is not given up for a law that bends: what bends is told in the note
+GOOD_LINE = 0.1
 ROUNDING = 1e-7  # relative errors below this are arithmetic, not evidence
 
 
@@ -67,6 +70,9 @@ def fit_law(points: Points, *, seed: int = 0) -> Law:
     least error is taken.  A law needs two more values of N than it has numbers.  Near-ties that disagree about growth (linear
     against super-linear) and that the exponent's interval does not settle make the form "undecided".
 
+    A straight line that misses left-out totals by at most 10 % is kept where the better laws only bend (a knee, a power below 1): the note
+    names the better one and both misses.
+
     Intervals are bootstrapped (`replicate`): 1000 refits of the chosen form, its limit, knee or powers searched again each time; the choice
     between forms is not repeated, so the intervals are those of the form, given that it is the right one.
 
@@ -86,7 +92,7 @@ def fit_law(points: Points, *, seed: int = 0) -> Law:
     candidates = _candidates(cells)
     least = min(candidate.error for candidate in candidates)
     near = _distinct([candidate for candidate in candidates if candidate.error <= CLEARLY * least], cells)
-    settled = _settled(near, growth)
+    settled = _good_line(candidates, near, growth) or _settled(near, growth)
     split = len({candidate.steep for candidate in settled}) > 1
     return _law(cells, Choice(settled[0], near, growth, split), seed)
 
@@ -133,6 +139,13 @@ def _settled(near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
     return [candidate for candidate in near if _allowed(candidate, growth)] or near
 
 
+def _good_line(candidates: list[Candidate], near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
+    """The straight line, where a better law is left but the line is good enough for a reader, and the growth is not shown to be super-linear."""
+    steep = growth is not None and growth.low is not None and growth.low > SUPER_LINEAR
+    bend_only = near[0].form.name != CONSTANT and not near[0].steep and near[0].form.name != WAVES
+    return [c for c in candidates if c.form.name == LINE and c.error <= GOOD_LINE and bend_only and not steep]
+
+
 def _allowed(candidate: Candidate, growth: Estimate | None) -> bool:
     """Whether a candidate's growth is of a class that the exponent's interval reaches into."""
     if growth is None or growth.low is None or growth.high is None:
@@ -172,6 +185,11 @@ def _note(choice: Choice, *, misfit: bool) -> str | None:
         notes.append(
             f"linear or super-linear: {', '.join(even)} and {', '.join(steep)} predict left-out N about equally well, and the exponent's interval "
             "does not tell; larger N or more repetitions would"
+        )
+    elif choice.chosen not in near:
+        best = min(near, key=lambda candidate: candidate.error)
+        notes.append(
+            f"the line misses left-out totals by {choice.chosen.error:.0%}, {best.form.name} by {best.error:.0%}: T bends a little"
         )
     elif len(near) > 1:
         notes.append(f"{len(near)} laws predict left-out N about equally well; the simplest that the exponent allows is shown")

@@ -48,7 +48,7 @@ def arm_row(arm: ArmDiagnosis) -> ArmRow:
     """Format one arm."""
     return ArmRow(
         arm=fmt.clean(arm.arm),
-        law=fmt.clean(arm.law.form),
+        law=fmt.clean(fmt.law_form(arm.law)),
         coefficients=tuple(f"{fmt.clean(c.name)} = {fmt.coefficient(c.value, c.low, c.high, c.unit)}" for c in arm.law.coefficients),
         slope=fmt.estimate(arm.slope_ms),
         exponent=fmt.estimate(arm.law.exponent),

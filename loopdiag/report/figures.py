@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from loopdiag.model.diagnosis import ArmDiagnosis
 from loopdiag.model.document import Document
 from loopdiag.model.timeline import Timeline
-from loopdiag.report.format import clean
+from loopdiag.report.format import clean, law_form
 from loopdiag.report.palette import CLIENT_HUES, LOOP_STYLES, client_index, loop_index
 from loopdiag.report.static_waterfall import draw_waterfall
 
@@ -121,7 +121,7 @@ def draw_arm(panel: "Axes", arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -
     colour = CLIENT_HUES[client_index(arms, arm)][0]
     _, filled, dash, marker = LOOP_STYLES[loop_index(arms, arm)]
     trials = [(point.n, seconds) for point in arm.points for seconds in point.total_s]
-    label = f"{clean(arm.arm)}   {clean(arm.law.form)}"
+    label = f"{clean(arm.arm)}   {clean(law_form(arm.law))}"
     if arm.law.curve:
         n, fitted, low, high = zip(*arm.law.curve, strict=True)
         panel.fill_between(n, low, high, color=colour, alpha=0.14, linewidth=0)

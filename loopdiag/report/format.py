@@ -3,7 +3,7 @@
 import math
 import re
 
-from loopdiag.model.law import Estimate
+from loopdiag.model.law import Estimate, Law
 
 DASH = "–"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -114,3 +114,17 @@ def kinds(errors: dict[str, int]) -> str:
 def words(name: str) -> str:
     """A key as words: `spread_share` → `spread share`."""
     return clean(name.replace("_", " "))
+
+
+def law_form(law: Law) -> str:
+    """A law's form as people read it: with its limit, knee or powers put in, such as ``a + b*ceil(N/20)`` or ``c0 + c1*N^2.5``."""
+    values = {found.name: found.value for found in law.coefficients}
+    form = law.form
+    if "i/j" in values and "k" in values:
+        power = {0: "", 1: "*log2(N)"}.get(round(values["k"]), f"*log2(N)^{values['k']:g}")
+        return form.replace("^(i/j)", "" if values["i/j"] == 1 else f"^{values['i/j']:.3g}").replace("*log2(N)^k", power)
+    if "ceil(N/c)" in form and "c" in values:
+        return form.replace("N/c", f"N/{values['c']:.0f}")
+    if "min(N,k)" in form and "k" in values:
+        return form.replace("N,k", f"N,{values['k']:.0f}").replace("N-k", f"N-{values['k']:.0f}")
+    return form

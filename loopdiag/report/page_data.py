@@ -13,7 +13,7 @@ from loopdiag.model.diagnosis import ArmDiagnosis
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
 from loopdiag.model.timeline import Attempt, Connection, Iterations, Timeline
-from loopdiag.report.format import clean
+from loopdiag.report.format import clean, law_form
 from loopdiag.report.palette import LOOP_STYLES, PHASE_COLOURS, client_index, loop_index
 from loopdiag.report.static_waterfall import start_ns
 
@@ -54,7 +54,7 @@ def arm_columns(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> dict[str, 
     dash, filled, _, _ = LOOP_STYLES[loop_index(arms, arm)]
     return {
         "name": clean(arm.arm),
-        "form": clean(arm.law.form),
+        "form": clean(law_form(arm.law)),
         "hue": client_index(arms, arm),
         "dash": dash,
         "filled": filled,
