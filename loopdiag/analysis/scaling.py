@@ -29,7 +29,7 @@ CURVE_POINTS = 60
 #: even the true law misses a left-out median by so many standard deviations of a cell's mean (median and fit scatter too): less is luck
 LUCK = 1.5
 SAME = 1e-6
-#: a straight line that misses left-out totals by no more than this share is not given up for a law that bends: what bends is told in the note
+#: a straight line that misses the totals by no more than this share (root mean square) is not given up for a law that bends; the note tells the bend
 GOOD_LINE = 0.1
 ROUNDING = 1e-7  # relative errors below this are arithmetic, not evidence
 
@@ -42,6 +42,7 @@ class Candidate:
     fit: Fit
     error: float
     growth: float
+    miss: float  # relative, root mean square over N, of the totals that it was fitted to
 
     @property
     def steep(self) -> bool:
@@ -70,8 +71,8 @@ def fit_law(points: Points, *, seed: int = 0) -> Law:
     least error is taken.  A law needs two more values of N than it has numbers.  Near-ties that disagree about growth (linear
     against super-linear) and that the exponent's interval does not settle make the form "undecided".
 
-    A straight line that misses left-out totals by at most 10 % is kept where the better laws only bend (a knee, a power below 1): the note
-    names the better one and both misses.
+    A straight line that misses the totals by at most 10 % (root mean square over N) is kept where the better laws only bend (a knee, a power
+    below 1): the note names the better one and both misses.
 
     Intervals are bootstrapped (`replicate`): 1000 refits of the chosen form, its limit, knee or powers searched again each time; the choice
     between forms is not repeated, so the intervals are those of the form, given that it is the right one.
@@ -115,7 +116,8 @@ def _candidates(cells: Cells) -> list[Candidate]:
     for form in FORMS:
         if form.size <= cells.n.size - 2 and len(form.shapes(cells.n)):
             fit = fit_form(form, cells, cells.centre[None, :])
-            found.append(Candidate(form, fit, max(floor, left_out_error(form, cells)), fit.growth(float(cells.n[-1]))))
+            error, miss = max(floor, left_out_error(form, cells)), _miss(fit, cells)
+            found.append(Candidate(form, fit, error, fit.growth(float(cells.n[-1])), miss))
     return found
 
 
@@ -127,6 +129,10 @@ def _distinct(near: list[Candidate], cells: Cells) -> list[Candidate]:
         if all(np.abs(curve - other.fit.at(cells.n)[0]).max() > SAME * cells.scale.max() for other in kept):
             kept.append(candidate)
     return kept
+
+
+def _miss(fit: Fit, cells: Cells) -> float:
+    return float(np.sqrt(np.mean(((fit.at(cells.n)[0] - cells.centre) / cells.scale) ** 2)))
 
 
 def _settled(near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
@@ -142,8 +148,8 @@ def _settled(near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
 def _good_line(candidates: list[Candidate], near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
     """The straight line, where a better law is left but the line is good enough for a reader, and the growth is not shown to be super-linear."""
     steep = growth is not None and growth.low is not None and growth.low > SUPER_LINEAR
-    bend_only = near[0].form.name != CONSTANT and not near[0].steep and near[0].form.name != WAVES
-    return [c for c in candidates if c.form.name == LINE and c.error <= GOOD_LINE and bend_only and not steep]
+    bend_only = near[0].form.name != CONSTANT and not any(c.steep for c in near) and near[0].form.name != WAVES
+    return [c for c in candidates if c.form.name == LINE and c.miss <= GOOD_LINE and bend_only and not steep]
 
 
 def _allowed(candidate: Candidate, growth: Estimate | None) -> bool:
@@ -188,9 +194,7 @@ def _note(choice: Choice, *, misfit: bool) -> str | None:
         )
     elif choice.chosen not in near:
         best = min(near, key=lambda candidate: candidate.error)
-        notes.append(
-            f"the line misses left-out totals by {choice.chosen.error:.0%}, {best.form.name} by {best.error:.0%}: T bends a little"
-        )
+        notes.append(f"the line misses the totals by {choice.chosen.miss:.0%}, {best.form.name} by {best.miss:.0%}: T bends a little")
     elif len(near) > 1:
         notes.append(f"{len(near)} laws predict left-out N about equally well; the simplest that the exponent allows is shown")
     if near[0].form.name != CONSTANT and not any(_allowed(candidate, growth) for candidate in near):

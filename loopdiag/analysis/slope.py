@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from loopdiag.analysis.cells import Cells, Floats, Points, Scatter, misfits, read_cells, scatter, with_misfit
+from loopdiag.analysis.cells import Cells, Floats, Points, Scatter, read_cells, scatter, with_misfit
 from loopdiag.analysis.distributions import student_quantile
 from loopdiag.model.law import Estimate
 
@@ -36,8 +36,8 @@ def slope(points: Points, *, seed: int = 0) -> Estimate | None:
 
     The interval is a Student one.  Its variance is that of Σ w_i T_i given the scatter between repetitions (`scatter`: relative to T,
     shared by neighbouring N), with Satterthwaite's degrees of freedom; percentile bootstraps and HC3 cover 59–92 % with 2–5 repetitions
-    (``benchmarks/coverage.py``).  Where T(N) bends beyond chance, the straight line is only a summary that depends on which N were
-    measured: the variance of that (from the cells' residuals, HC2) is added.  Without repetitions the residuals stand in.
+    (``benchmarks/coverage.py``).  What is estimated is the slope over the N that were measured, also where
+    T(N) bends: the law and the exponent tell the bend.  Without repetitions the residuals from the line stand in for their scatter.
 
     Args:
         points: N → totals in seconds.
@@ -61,7 +61,7 @@ def slope(points: Points, *, seed: int = 0) -> Estimate | None:
 def repeatability(points: Points) -> float | None:
     """Half the 95 % interval that comes from scatter between repetitions alone, as a share of the slope.
 
-    This is what further repetitions make smaller; the bend of a curved law, which `slope` adds, they do not.  None without
+    This is what further repetitions make smaller.  None without
     repetitions, with fewer than two values of N, or where the slope is 0.
     """
     cells = read_cells(points)
@@ -88,11 +88,7 @@ def _half_width(cells: Cells, weights: Floats) -> float | None:
     if not used.known:
         return None
     variance, dof = _pure_variance(cells, weights, used)
-    half = student_quantile(dof) * sqrt(variance)
-    squares = float((cells.count * (residual / cells.scale) ** 2).sum())
-    if used is pure and free > 0 and misfits(squares, free, pure):
-        return float(np.hypot(half, student_quantile(free) * _bend_variance(cells, weights) ** 0.5))
-    return half
+    return student_quantile(dof) * sqrt(variance)
 
 
 def _pure_variance(cells: Cells, weights: Floats, used: Scatter) -> tuple[float, float]:
@@ -109,12 +105,3 @@ def line_residual(cells: Cells, weight: Floats) -> Floats:
     centred = cells.n - mean
     incline = (weight * centred * cells.centre).sum() / (weight * centred**2).sum()
     return np.asarray(cells.centre - (weight * cells.centre).sum() / weight.sum() - incline * centred)
-
-
-def _bend_variance(cells: Cells, weights: Floats) -> float:
-    """HC2 variance of the slope from the cells' residuals around the ordinary line, in (s/request)²."""
-    residual = line_residual(cells, cells.count)
-    mean = (cells.count * cells.n).sum() / cells.count.sum()
-    centred = cells.n - mean
-    leverage = cells.count / cells.count.sum() + cells.count * centred**2 / (cells.count * centred**2).sum()
-    return float((weights**2 * residual**2 / np.maximum(1 - leverage, 1e-3)).sum())

@@ -19,7 +19,7 @@ from loopdiag.model.scenario import Scenario
 TIERS: tuple[Tier, ...] = ("bare", "timeline")
 WARM_UP_VALUES = 3
 WARM_UP_SHARE = 0.15  # of an arm's share: the most that one warm-up may be predicted to take
-TIMELINES = 3  # repetitions of a timeline cell at most; one for every two bare ones
+TIMELINES = 2  # repetitions of a timeline cell at most; the second after three bare ones, whose totals are what is fitted
 VALUES, SPAN = 5, 8.0  # what a law needs
 
 
@@ -198,7 +198,7 @@ class Plan:
             if bare.given_up is None and bare.tried < self._sweep.max_repetitions:
                 wanted.append(bare)
             timeline = state.cell(n, "timeline")
-            if timeline.given_up is None and timeline.tried < TIMELINES and 2 * timeline.tried <= bare.tried and bare.given_up is None:
+            if timeline.given_up is None and timeline.tried < TIMELINES and 3 * timeline.tried <= bare.tried and bare.given_up is None:
                 wanted.append(timeline)
         left, chosen = self._left_s(state), []
         for cell in sorted(wanted, key=_urgency):
