@@ -1,18 +1,16 @@
-"""Peak memory of the recorder per request recorded, its rows as they are opened and stamped (asked: at most 200 B)."""
+"""Peak memory of the recorder per request recorded, its empty tables included (asked: at most 200 B)."""
 
 import subprocess
 import sys
 import tempfile
 
-#: runs in a process of its own: stamps `count` requests, one connection per ten, two loop iterations per request
+#: runs in a process of its own: stamps `count` requests, one connection per ten, one loop iteration per request; the tables count, too
 PROGRAM = """
 import sys
 from loopdiag.instruments import marks
 from loopdiag.instruments.context import Rows
 from loopdiag.instruments.schema import ATTEMPT
 count, names = int(sys.argv[2]), [name for name in list(ATTEMPT)[7:] if name != "done"]
-rows = Rows(sys.argv[1])
-marks.attach(rows)
 def record(count):
     for number in range(count):
         marks.begin(number, 1, 1)
@@ -21,13 +19,14 @@ def record(count):
         if number % 10 == 0:
             marks.connection(1, 1)
         rows.iterations.open()
-        rows.iterations.open()
         marks.end()
 def status(name):
     line = next(line for line in open("/proc/self/status") if line.startswith(name))
     return int(line.split()[1]) * 1024
 open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
 before = status("VmRSS")
+rows = Rows(sys.argv[1])
+marks.attach(rows)
 record(count)
 print((status("VmHWM") - before) / count)
 """
