@@ -1,8 +1,8 @@
 """httpcore 1.x: its pool (which has no event for waiting), its connections, its network streams.
 
-Seams: ``AsyncPoolRequest.assign_to_connection`` and ``wait_for_connection`` (one idle connection is handed to many; all assignments are counted
+Seams: ``AsyncPoolRequest.assign_to_connection`` (one idle connection is handed to many; all assignments are counted
 and the last one stands), ``AsyncConnectionPool.handle_async_request`` and ``_assign_requests_to_connections`` (time and size of each scan),
-``AsyncHTTPConnection._connect`` and ``handle_async_request``, ``AsyncHTTP11Connection._receive_response_headers`` and ``_response_closed``,
+``AsyncHTTPConnection._connect`` and ``handle_async_request``, ``HTTP11ConnectionByteStream.__init__`` and ``AsyncHTTP11Connection._response_closed``,
 the anyio backend's ``connect_tcp`` and stream ``read`` and ``write``, and anyio's ``StreamProtocol.data_received`` for the first byte as the loop saw it.
 """
 
@@ -18,7 +18,7 @@ from .schema import MASK, TICK_SHIFT
 ASSIGNED, RESUMED, ASSIGNMENTS = A["assigned"], A["resumed"], A["assignments"]
 SEND_START, SEND_END = A["send_start"], A["send_end"]
 FIRST, LAST, HEADERS = A["first_byte"], A["last_byte"], A["headers"]
-RELEASED, WIRE = A["released"], A["wire_bytes"]
+RELEASED, WIRE, CONNECTION = A["released"], A["wire_bytes"], A["connection"]
 
 Method = Callable[..., Any]
 
@@ -29,7 +29,12 @@ def install(rows: Rows, module: ModuleType) -> None:
     from httpcore._backends import anyio as backend
 
     _pool(rows, original(connection_pool, "AsyncConnectionPool"), original(connection_pool, "AsyncPoolRequest"))
-    _connection(rows, original(connection, "AsyncHTTPConnection"), original(http11, "AsyncHTTP11Connection"))
+    _connection(
+        rows,
+        original(connection, "AsyncHTTPConnection"),
+        original(http11, "AsyncHTTP11Connection"),
+        original(http11, "HTTP11ConnectionByteStream"),
+    )
     _backend(rows, original(backend, "AnyIOBackend"))
     _stream(rows, original(backend, "AnyIOStream"))
 
@@ -39,9 +44,9 @@ def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
     counters.update(pool_scans=0, pool_scan_ns=0, pool_scanned=0)
 
     def make_handle(before: Method) -> Method:
-        async def handle_async_request(self: Any, request: Any) -> Any:
+        def handle_async_request(self: Any, request: Any) -> Any:
             rows.begin_attempt()
-            return await before(self, request)
+            return before(self, request)
 
         return handle_async_request
 
@@ -61,14 +66,6 @@ def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
 
         return assign_to_connection
 
-    def make_wait(before: Method) -> Method:
-        async def wait_for_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
-            connection = await before(self, *args, **kwargs)
-            words[self._loopdiag_row + RESUMED] = now() >> TICK_SHIFT & MASK
-            return connection
-
-        return wait_for_connection
-
     def make_scan(before: Method) -> Method:
         def _assign_requests_to_connections(self: Any) -> Any:
             at = now()
@@ -84,48 +81,46 @@ def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
     replace(pool, "_assign_requests_to_connections", make_scan)
     replace(pool_request, "__init__", make_init)
     replace(pool_request, "assign_to_connection", make_assign)
-    replace(pool_request, "wait_for_connection", make_wait)
 
 
-def _connection(rows: Rows, connection: Any, http11: Any) -> None:
+def _connection(rows: Rows, connection: Any, http11: Any, body_stream: Any) -> None:
     words, links = rows.attempts.words, rows.connections.words
-    made, closed = C["made"], C["closed"]
+    made, closed, row_words = C["made"], C["closed"], rows.connections.row_words
 
     def make_connect(before: Method) -> Method:
         async def _connect(self: Any, request: Any) -> Any:
             link = rows.begin_connection(current())
             self._loopdiag_link = link
+            words[current() + CONNECTION] = link // row_words
             try:
                 stream = await before(self, request)
             finally:
                 LINK.set(0)
             links[link + made] = now() >> TICK_SHIFT & MASK
-            rows.use_connection(current(), link)
             return stream
 
         return _connect
 
     def make_handle(before: Method) -> Method:
-        async def handle_async_request(self: Any, request: Any) -> Any:
+        def handle_async_request(self: Any, request: Any) -> Any:
             row, link = current(), self._loopdiag_link
+            words[row + RESUMED] = now() >> TICK_SHIFT & MASK
             if link and not links[link + made]:
                 rows.flag(row, "shared_connect")
-            response = await before(self, request)
-            link = self._loopdiag_link
-            if words[row + A["connection"]] != link // rows.connections.row_words:
-                rows.use_connection(row, link)
-            return response
+            if link:
+                words[row + CONNECTION] = link // row_words  # the last one that is tried stands
+            return before(self, request)
 
         return handle_async_request
 
-    def make_headers(before: Method) -> Method:
-        async def _receive_response_headers(self: Any, *args: Any, **kwargs: Any) -> Any:
-            self._loopdiag_row = row = current()
-            result = await before(self, *args, **kwargs)
+    def make_body(before: Method) -> Method:
+        def __init__(self: Any, connection: Any, request: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
+            before(self, connection, request, *args, **kwargs)
+            connection._loopdiag_row = row = current()
             words[row + HEADERS] = now() >> TICK_SHIFT & MASK
-            return result
+            rows.use_connection(row, words[row + CONNECTION] * row_words)  # only now it has served: many are sent to one and turned away
 
-        return _receive_response_headers
+        return __init__
 
     def make_closed(before: Method) -> Method:
         async def _response_closed(self: Any) -> None:
@@ -148,7 +143,7 @@ def _connection(rows: Rows, connection: Any, http11: Any) -> None:
     replace(connection, "_connect", make_connect)
     replace(connection, "handle_async_request", make_handle)
     replace(connection, "aclose", make_close)
-    replace(http11, "_receive_response_headers", make_headers)
+    replace(body_stream, "__init__", make_body)
     replace(http11, "_response_closed", make_closed)
 
 
@@ -197,20 +192,20 @@ def _stream(rows: Rows, stream: Any) -> None:
         return __init__
 
     def make_write(before: Method) -> Method:
-        async def write(self: Any, buffer: bytes, timeout: "float | None" = None) -> None:
+        def write(self: Any, buffer: bytes, timeout: "float | None" = None) -> Any:
             row = current()
             if row and buffer and not words[row + SEND_START]:
                 words[row + SEND_START] = now() >> TICK_SHIFT & MASK
-            await before(self, buffer, timeout)
-            if row and buffer:
-                words[row + SEND_END] = now() >> TICK_SHIFT & MASK
+            return before(self, buffer, timeout)
 
         return write
 
     def make_read(before: Method) -> Method:
         async def read(self: Any, max_bytes: int, timeout: "float | None" = None) -> bytes:
-            data: bytes = await before(self, max_bytes, timeout)
             row = current()
+            if row and not words[row + FIRST]:
+                words[row + SEND_END] = now() >> TICK_SHIFT & MASK  # whoever reads has written
+            data: bytes = await before(self, max_bytes, timeout)
             if row and data:
                 at = getattr(self._loopdiag_protocol, "_loopdiag_at", 0) or now() >> TICK_SHIFT & MASK
                 if not words[row + FIRST]:

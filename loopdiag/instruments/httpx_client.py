@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .context import DONE, A, Rows, current
+from .context import A, Rows, current
 from .patching import original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
@@ -15,27 +15,29 @@ Method = Callable[..., Any]
 
 
 def install(rows: Rows, module: ModuleType) -> None:
-    """Patch ``AsyncClient.send`` and ``Response.aread``."""
+    """Patch ``AsyncClient.send`` and ``_build_redirect_request``, ``Response.__init__`` and ``aread``; as few coroutines as can be."""
     words = rows.attempts.words
 
     def make_send(before: Method) -> Method:
-        async def send(self: Any, request: Any, **kwargs: Any) -> Any:
+        def send(self: Any, request: Any, **kwargs: Any) -> Any:
             rows.begin_request()
-            try:
-                response = await before(self, request, **kwargs)
-            except BaseException as error:
-                row = current()
-                rows.flag(row, "cancelled" if type(error).__name__ == "CancelledError" else "error")
-                words[row + DONE] = now() >> TICK_SHIFT & MASK
-                raise
-            row = current()
-            words[row + STATUS] = response.status_code
-            rows.end_attempts(row)
-            if response.history:
-                rows.flag(row, "redirected")
-            return response
+            return before(self, request, **kwargs)
 
         return send
+
+    def make_response(before: Method) -> Method:
+        def __init__(self: Any, status_code: int, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
+            before(self, status_code, **kwargs)
+            words[current() + STATUS] = status_code
+
+        return __init__
+
+    def make_redirect(before: Method) -> Method:
+        def _build_redirect_request(self: Any, request: Any, response: Any) -> Any:
+            rows.flag(current(), "redirected")
+            return before(self, request, response)
+
+        return _build_redirect_request
 
     def make_read(before: Method) -> Method:
         async def aread(self: Any) -> bytes:
@@ -47,5 +49,8 @@ def install(rows: Rows, module: ModuleType) -> None:
 
         return aread
 
-    replace(original(module, "AsyncClient"), "send", make_send)
-    replace(original(module, "Response"), "aread", make_read)
+    client, response = original(module, "AsyncClient"), original(module, "Response")
+    replace(client, "send", make_send)
+    replace(client, "_build_redirect_request", make_redirect)
+    replace(response, "__init__", make_response)
+    replace(response, "aread", make_read)
