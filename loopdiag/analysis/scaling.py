@@ -31,6 +31,7 @@ LUCK = 1.5
 SAME = 1e-6
 #: a straight line that misses the totals by no more than this share (root mean square) is not given up for a law that bends; the note tells the bend
 GOOD_LINE = 0.1
+STEPS = 3.0  # waves are in evidence where they predict left-out totals so many times better than the line
 ROUNDING = 1e-7  # relative errors below this are arithmetic, not evidence
 
 
@@ -148,8 +149,10 @@ def _settled(near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
 def _good_line(candidates: list[Candidate], near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
     """The straight line, where a better law is left but the line is good enough for a reader, and the growth is not shown to be super-linear."""
     steep = growth is not None and growth.low is not None and growth.low > SUPER_LINEAR
-    bend_only = near[0].form.name != CONSTANT and not any(c.steep for c in near) and near[0].form.name != WAVES
-    return [c for c in candidates if c.form.name == LINE and c.miss <= GOOD_LINE and bend_only and not steep]
+    bends = near[0].form.name != CONSTANT and not any(c.steep for c in near)
+    found = [c for c in candidates if c.form.name == LINE and c.miss <= GOOD_LINE and bends and not steep]
+    stepped = near[0].form.name == WAVES and any(c.error > STEPS * near[0].error for c in found)  # steps that a line cannot follow
+    return [] if stepped else found
 
 
 def _allowed(candidate: Candidate, growth: Estimate | None) -> bool:
