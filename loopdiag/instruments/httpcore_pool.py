@@ -97,6 +97,9 @@ def _connection(rows: Rows, connection: Any, http11: Any, body_stream: Any) -> N
             finally:
                 LINK.set(0)
             links[link + made] = now() >> TICK_SHIFT & MASK
+            secure = stream.get_extra_info("ssl_object")
+            if self._http2 and (not self._http1 or (secure is not None and secure.selected_alpn_protocol() == "h2")):
+                stream._loopdiag_shared = True
             return stream
 
         return _connect
@@ -193,7 +196,7 @@ def _stream(rows: Rows, stream: Any) -> None:
 
     def make_write(before: Method) -> Method:
         def write(self: Any, buffer: bytes, timeout: "float | None" = None) -> Any:
-            row = current()
+            row = 0 if self._loopdiag_shared else current()
             if row and buffer and not words[row + SEND_START]:
                 words[row + SEND_START] = now() >> TICK_SHIFT & MASK
             return before(self, buffer, timeout)
@@ -202,7 +205,7 @@ def _stream(rows: Rows, stream: Any) -> None:
 
     def make_read(before: Method) -> Method:
         async def read(self: Any, max_bytes: int, timeout: "float | None" = None) -> bytes:
-            row = current()
+            row = 0 if self._loopdiag_shared else current()
             if row and not words[row + FIRST]:
                 words[row + SEND_END] = now() >> TICK_SHIFT & MASK  # whoever reads has written
             data: bytes = await before(self, max_bytes, timeout)
@@ -216,6 +219,8 @@ def _stream(rows: Rows, stream: Any) -> None:
 
         return read
 
+    # on a shared HTTP/2 connection one task reads what is another's: not observed there, rather than charged to the wrong request
+    stream._loopdiag_shared = False
     protocol_class._loopdiag_at = 0
     replace(protocol_class, "data_received", make_received)
     replace(stream, "__init__", make_init)

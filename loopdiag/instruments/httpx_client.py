@@ -9,7 +9,7 @@ from .patching import original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
 
-BODY, HEADERS, STATUS = A["body"], A["headers"], A["status"]
+BODY, STATUS = A["body"], A["status"]
 
 Method = Callable[..., Any]
 
