@@ -30,7 +30,7 @@ def _instruments() -> Iterator[tuple[str, str | None]]:
 
     from loopdiag.instruments.bootstrap import INSTRUMENTS
 
-    for library, name in INSTRUMENTS:
+    for library, name, _level in INSTRUMENTS:
         package = library.partition(".")[0]
         yield name, None if find_spec(package) is not None else f"{package} is not installed"
 

@@ -45,10 +45,16 @@ WRONG = [
     # unknown keys
     ("repetitions = 3", "2: repetitions: unknown key here; did you mean sweep.repetitions?"),
     ('nmae = "x"', "2: nmae: unknown key; did you mean name?"),
-    ("nothing = 1", "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, fake"),
+    (
+        "nothing = 1",
+        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, fake",
+    ),
     ("[sweeps]\nn = [1]", "2: sweeps: unknown key; did you mean sweep?"),
     ('arm = ["httpx/asyncio"]', "1: arm: unknown key; did you mean arms?"),
-    ('"a\\u0007b" = 1', '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, fake'),
+    (
+        '"a\\u0007b" = 1',
+        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, fake',
+    ),
     # name and question
     ("name = 3", "2: name: expected text in quotes, got 3"),
     (

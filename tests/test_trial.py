@@ -19,7 +19,7 @@ from loopdiag.errors import TargetDied
 from loopdiag.lab.job import Job
 from loopdiag.lab.trial import Bench, clean_environment
 from loopdiag.model.recording import TrialResult
-from loopdiag.model.scenario import Arm, Scenario, Sweep, Target, Workload
+from loopdiag.model.scenario import Arm, Instruments, Scenario, Sweep, Target, Workload
 
 REAL = [Arm(client=client, loop=loop) for client in ("aiohttp", "httpx") for loop in ("asyncio", "uvloop")]
 
@@ -121,7 +121,7 @@ def test_a_bare_trial_has_nothing_of_ours_inside(tmp_path: Path) -> None:
     # The injection is asked for timeline trials only, and then with the cleaned environment and the trial's folder.
     asked: list[tuple[Mapping[str, str], Path]] = []
 
-    def inject(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    def inject(environment: Mapping[str, str], folder: Path, _: Instruments) -> dict[str, str]:
         asked.append((environment, folder))
         return dict(environment)
 

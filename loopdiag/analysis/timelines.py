@@ -19,8 +19,8 @@ Tables = Mapping[str, NDArray[np.void]]
 Marks = dict[str, int]  # stamp → nanoseconds since the trial began; only what was observed
 
 STAMPS = (
-    "due", "created", "first_run", "enqueued", "assigned", "resumed", "send_start", "send_end",
-    "rx_kernel", "first_byte", "headers", "last_byte", "body", "decoded", "released", "done",
+    "due", "created", "first_run", "enqueued", "assigned", "resumed", "stream", "send_start", "send_end",
+    "rx_kernel", "first_byte", "headers", "rx_last", "last_byte", "body", "decoded", "released", "done",
 )  # fmt: skip
 LINK_STAMPS = ("dns_start", "dns_end", "tcp_start", "tcp_end", "tls_start", "tls_end", "made", "closed")
 FLAGS = (

@@ -82,8 +82,30 @@ class Rows:
         self.attempts = Table(folder, "attempts")
         self.connections = Table(folder, "connections")
         self.iterations = Table(folder, "iterations")
+        self.pauses = Table(folder, "pauses")
+        self.executor = Table(folder, "executor")
+        self.samples = Table(folder, "samples")
         self.requests = itertools.count(1)
         self.counters: dict[str, int] = {}
+        self.level = 0  # index in bootstrap.LEVELS
+        self.verify = False  # cross-check the stamps against the libraries' public events
+        #: name → counts by power of two: element k counts values v with 2**(k-1) <= v < 2**k nanoseconds
+        self.histograms: dict[str, list[int]] = {}
+        #: instrument → function that tells, when the process ends, (how often its hot path ran, nanoseconds each)
+        self.costs: dict[str, Callable[[], tuple[int, float]]] = {}
+        #: instrument or column → why it is not observed
+        self.dropped: dict[str, str] = {}
+        self.warnings: list[str] = []
+
+    def drop(self, name: str, error: BaseException) -> None:
+        """An instrument or a probe failed while the program ran: note why; it must have taken itself out of the way."""
+        self.dropped.setdefault(name, f"{type(error).__name__}: {error}")
+        self.warnings.append(f"the instrument {name} failed and was dropped: {type(error).__name__}: {error}")
+
+    @property
+    def tables(self) -> "tuple[Table, ...]":
+        """All of them."""
+        return (self.attempts, self.connections, self.iterations, self.pauses, self.executor, self.samples)
 
     def begin_request(self) -> int:
         """The row of a request that a library starts: the one that the driver opened for it, or a new one.

@@ -16,7 +16,14 @@ from .schema import TABLES, row_words
 
 HEADER_BYTES = 256  # of the .npy header, padded: rows begin on a boundary of their own
 BLOCK_ROWS = 256
-CAPACITY_ROWS = {"attempts": 1 << 22, "connections": 1 << 21, "iterations": 1 << 22}
+CAPACITY_ROWS = {
+    "attempts": 1 << 22,
+    "connections": 1 << 21,
+    "iterations": 1 << 22,
+    "pauses": 1 << 20,
+    "executor": 1 << 21,
+    "samples": 1 << 20,
+}
 
 MADV_POPULATE_WRITE = 23  # Linux: fetch pages for writing now; Python does not name it
 

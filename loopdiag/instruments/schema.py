@@ -24,11 +24,13 @@ ATTEMPT = {
     "enqueued": "<u4",
     "assigned": "<u4",
     "resumed": "<u4",
+    "stream": "<u4",  # HTTP/2: a stream of the connection is the request's
     "send_start": "<u4",
     "send_end": "<u4",
-    "rx_kernel": "<u4",
+    "rx_kernel": "<u4",  # the kernel received the read that brought the first byte; its last segment, where several came at once
     "first_byte": "<u4",
     "headers": "<u4",
+    "rx_last": "<u4",  # the kernel received the read that brought the last byte
     "last_byte": "<u4",
     "body": "<u4",
     "decoded": "<u4",
@@ -68,7 +70,44 @@ ITERATION = {
     "flags": "<u4",
 }
 
-TABLES = {"attempts": ATTEMPT, "connections": CONNECTION, "iterations": ITERATION}
+PAUSE = {
+    "t0": "<u8",  # a collection of the garbage collector began
+    "length": "<u4",  # ticks
+    "generation": "<u4",
+    "collected": "<u4",
+    "thread": "<u4",  # native id
+}
+
+EXECUTOR = {
+    "t0": "<u8",  # a call was submitted
+    "executor": "<u4",  # which one, counted from 1
+    "queued": "<u4",  # calls in its queue then, this one included
+    "threads": "<u4",  # threads that it had then
+    "busy": "<u4",  # of them at work when this one started, this one included
+    "started": "<u4",  # stamps
+    "ended": "<u4",
+}
+
+SAMPLE = {
+    "t0": "<u8",  # the loop's thread was asked, between two iterations; the counts are cumulative
+    "cpu_ns": "<u8",  # of the thread; 0 in this and the next: not observed
+    "run_queue_ns": "<u8",  # the thread was runnable, but not running
+    "waits": "<u4",  # voluntary context switches of the thread
+    "preemptions": "<u4",  # involuntary ones
+    "descriptors": "<u4",  # open in the process
+    "threads": "<u4",  # Python's, alive in the process
+    "loop": "<u4",  # which loop, counted from 1
+    "flags": "<u4",
+}
+
+TABLES = {
+    "attempts": ATTEMPT,
+    "connections": CONNECTION,
+    "iterations": ITERATION,
+    "pauses": PAUSE,
+    "executor": EXECUTOR,
+    "samples": SAMPLE,
+}
 
 ATTEMPT_STAMPS = tuple(ATTEMPT)[7:]
 CONNECTION_STAMPS = tuple(CONNECTION)[4:12]

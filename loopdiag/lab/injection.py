@@ -5,9 +5,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from loopdiag import instruments
+from loopdiag.model.scenario import Instruments
 from loopdiag.model.value import Value
 
+LIGHT = Instruments()
 SITE = Path(instruments.__file__).parent / "site"
 
 
@@ -19,12 +23,18 @@ class Observed(Value, frozen=True, kw_only=True):
     not_observed: dict[str, str] = {}  # instrument or column → why
     lost: dict[str, int] = {}  # table → rows that found no room
     counters: dict[str, int] = {}
+    histograms: dict[str, tuple[int, ...]] = {}
+    costs_ns: dict[str, int] = {}
+    warnings: tuple[str, ...] = ()
 
 
-def injected_environment(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+def injected_environment(env: Mapping[str, str], folder: Path, options: Instruments = LIGHT) -> dict[str, str]:
     """The environment with which a Python process records into `folder` (an existing directory)."""
     paths = [str(SITE), *filter(None, [env.get("PYTHONPATH")])]
-    return {**env, "PYTHONPATH": os.pathsep.join(paths), "LOOPDIAG_RECORD": str(folder.resolve())}
+    asked = {"LOOPDIAG_RECORD": str(folder.resolve()), "LOOPDIAG_LEVEL": options.level}
+    if options.verify:
+        asked["LOOPDIAG_VERIFY"] = "1"
+    return {**env, "PYTHONPATH": os.pathsep.join(paths), **asked}
 
 
 def observed(folder: Path) -> Observed:
@@ -36,4 +46,4 @@ def observed(folder: Path) -> Observed:
         content = json.loads((folder / "instruments.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return Observed(not_observed={"instruments": "the process ended without leaving its account (killed, or not a Python process)"})
-    return Observed(**{name: content[name] for name in Observed.__struct_fields__ if name in content})
+    return msgspec.convert({name: content[name] for name in Observed.__struct_fields__ if name in content}, Observed)

@@ -18,8 +18,9 @@ from loopdiag.lab import columns
 from loopdiag.lab.injection import Observed, injected_environment, observed
 from loopdiag.lab.job import DONE, GO, READY, REPORT, Job, WorkerReport
 from loopdiag.model.recording import Status, TrialResult
+from loopdiag.model.scenario import Instruments
 
-Inject = Callable[[Mapping[str, str], Path], dict[str, str]]
+Inject = Callable[[Mapping[str, str], Path, Instruments], dict[str, str]]
 
 #: kept of Python's own variables: where it finds its packages, and nothing that changes how it runs
 KEPT = frozenset({"PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"})
@@ -89,7 +90,7 @@ class Bench:
         log = folder / "worker.log"
         environment = clean_environment(os.environ)
         if job.spec.tier == "timeline":
-            environment = self._inject(environment, folder)
+            environment = self._inject(environment, folder, job.scenario.instruments)
         process = None
         try:
             with self._held():  # a process that was started is always known here
@@ -171,6 +172,8 @@ class Bench:
             why=f"no request succeeded: {kinds}" if failed else None,
             lost=seen.lost,
             counters=seen.counters,
+            histograms=seen.histograms,
+            costs_ns=seen.costs_ns,
             **fields,
         )
 

@@ -49,6 +49,8 @@ class TrialResult(Value, frozen=True, kw_only=True):
     lost: dict[str, int] = {}  # table → rows that found no room
     not_observed: dict[str, str] = {}  # column or instrument → why
     counters: dict[str, int] = {}  # what the instruments counted: pool scans and their time
+    histograms: dict[str, tuple[int, ...]] = {}  # what → counts by power of two nanoseconds
+    costs_ns: dict[str, int] = {}  # instrument → what it says that it cost the client, in nanoseconds
     warnings: tuple[str, ...] = ()
     versions: dict[str, str] = {}
 

@@ -26,6 +26,8 @@ class Service(Value, frozen=True, kw_only=True):
     mean_ms: Amount = 0.0
     sd_ms: Amount = 0.0
     table: str | None = None  # CSV with a column `ms`, beside the scenario; row i serves request i
+    accept_ms: Amount = 0.0  # a connection waits so long in the listening queue before the server accepts it
+    handshake_ms: Amount = 0.0  # after accepting it, the server waits so long before it begins the TLS handshake
     gap_ms: Amount = 0.0  # pause between the header and the body, which is then sent chunked
     concurrency: Positive | None = None  # at most so many requests in service; the others wait inside the server
     rate_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # above it: 429 with Retry-After
@@ -114,6 +116,13 @@ class Live(Value, frozen=True, kw_only=True):
     max_n: Positive = 100
 
 
+class Instruments(Value, frozen=True, kw_only=True):
+    """How much the instruments watch in timeline trials; each level contains the ones before it."""
+
+    level: Literal["light", "detailed", "deep"] = "light"
+    verify: bool = False  # record the libraries' own public events, too, and cross-check the stamps against them
+
+
 class Fake(Value, frozen=True, kw_only=True):
     """The fake client's truth: a loop of its own on virtual time, with a slope known exactly."""
 
@@ -134,4 +143,5 @@ class Scenario(Value, frozen=True, kw_only=True):
     pool: Pool = Pool()
     sweep: Sweep = Sweep()
     live: Live = Live()
+    instruments: Instruments = Instruments()
     fake: Fake = Fake()

@@ -24,6 +24,8 @@ class Attempt(Value, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
     assignments: int | None = None
     wire_bytes: int | None = None
+    lag_low_ns: int | None = None  # the first byte was readable at least so long before its callback
+    lag_high_ns: int | None = None  # and at most so long; None: not observed
     stamps: dict[str, int] = {}
     phases: tuple[Phase, ...] = ()
 
@@ -39,6 +41,7 @@ class Connection(Value, frozen=True, kw_only=True):
     tls_cpu_ns: int | None = None
     rtt_us: int | None = None
     retransmits: int | None = None
+    record_cpu_ns: int | None = None  # decrypting and encrypting records
 
 
 class Iterations(Value, frozen=True, kw_only=True):
@@ -48,6 +51,45 @@ class Iterations(Value, frozen=True, kw_only=True):
     poll_ns: tuple[int, ...] = ()
     run_ns: tuple[int, ...] = ()
     ready: tuple[int, ...] = ()
+
+
+class Pause(Value, frozen=True, kw_only=True):
+    """One collection of the garbage collector."""
+
+    start_ns: int
+    length_ns: int
+    generation: int
+
+
+class Jobs(Value, frozen=True, kw_only=True):
+    """Calls in executors as parallel columns (nanoseconds); a call waits in the queue from `queued_ns` to `started_ns`."""
+
+    queued_ns: tuple[int, ...] = ()
+    started_ns: tuple[int, ...] = ()
+    ended_ns: tuple[int, ...] = ()
+    threads: tuple[int, ...] = ()  # that the executor had when the call was queued
+
+
+class Lag(Value, frozen=True, kw_only=True):
+    """How long the loop kept its callbacks waiting, over the whole trial (nanoseconds)."""
+
+    running_ns: int  # not in its poll
+    blocked_ns: int  # in iterations that ran for 10 ms or longer
+    blocked: int  # how many of those
+    longest_ns: int
+    expected_wait_ns: int  # estimate: mean wait of something that arrives at a random moment, Σ run² / (2·wall)
+    kernel_ns: int | None = None  # Σ over attempts of kernel receive → first byte; None: no kernel stamps
+
+
+class Process(Value, frozen=True, kw_only=True):
+    """What the operating system counted for the loop's thread between the first and the last sample of the trial; None: not observed."""
+
+    cpu_ns: int | None = None
+    run_queue_ns: int | None = None  # runnable, but not running
+    waits: int | None = None  # voluntary context switches
+    preemptions: int | None = None
+    descriptors: int | None = None  # open at most, as far as sampled
+    threads: int | None = None  # Python's, at most
 
 
 class Timeline(Value, frozen=True, kw_only=True):
@@ -63,5 +105,10 @@ class Timeline(Value, frozen=True, kw_only=True):
     connections: tuple[Connection, ...] = ()
     iterations: Iterations | None = None
     unattributed_share: float | None = None  # median over requests
+    unattributed_p95: float | None = None  # 95th percentile over requests
+    pauses: tuple[Pause, ...] = ()
+    jobs: Jobs | None = None
+    lag: Lag | None = None
+    process: Process | None = None
     faults: tuple[str, ...] = ()  # broken invariants, one line each
     not_observed: dict[str, str] = {}
