@@ -1,12 +1,15 @@
-"""Client CPU of the `timeline` tier over `bare`, interleaved pairs of processes over TLS (asked: at most 1.03)."""
+"""Client CPU of the light level over none, over TLS (asked: at most 1.03), beside what else could watch a client; and its effect on the slope.
+
+The interval is over processes: rounds within one are averaged first, because they share its luck.
+"""
 
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from loopdiag.analysis.distributions import student_quantile
@@ -15,8 +18,9 @@ from loopdiag.lab.injection import injected_environment
 from loopdiag.lab.servers.process import TargetServer
 from loopdiag.model.scenario import Arm, Payload, Scenario, Service, Sweep, Target
 
-CELLS = (("aiohttp", 800, 6), ("httpx", 200, 3))  # client, N, bursts in a process
+CELLS = (("aiohttp", 800), ("httpx", 200))  # client, N
 LOOPS = ("asyncio", "uvloop")
+RIVALS = {"aiohttp": ("TraceConfig", "OpenTelemetry"), "httpx": ("trace extension", "OpenTelemetry")}
 ASKED = 1.03
 
 
@@ -28,55 +32,58 @@ def scenario() -> Scenario:
     return Scenario(name="overhead", arms=(Arm(client="aiohttp"),), target=target, sweep=Sweep(n=(200, 800)))
 
 
-def spent(server: TargetServer, cell: tuple[str, int, int], loop: str, tier: str) -> float:
-    """CPU microseconds a request in one new process, the median of its bursts."""
-    client, n, bursts = cell
+def measured(server: TargetServer, cell: tuple[str, int], loop: str, rounds: int) -> list[dict[str, float]]:
+    """One new process: CPU microseconds a request of every variant in every round."""
+    client, n = cell
     cores, _ = client_and_server_cores()
-    program = Path(__file__).with_name("bursts.py")
     core = str(cores[0]) if cores else "any"
-    command = [
-        sys.executable,
-        str(program),
-        client,
-        loop,
-        server.url + "/api/v2/pokemon/{i}",
-        str(server.ca_file),
-        str(n),
-        str(bursts),
-        core,
-    ]
+    url = server.url + "/api/v2/pokemon/{i}"
+    program = str(Path(__file__).with_name("bursts.py"))
+    command = [sys.executable, program, client, loop, url, str(server.ca_file), str(n), str(rounds), core, "bare", "light", *RIVALS[client]]
     with tempfile.TemporaryDirectory() as folder:
-        environment = injected_environment(os.environ, Path(folder)) if tier == "timeline" else dict(os.environ)
-        ended = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return statistics.median(json.loads(ended.stdout))
+        ended = subprocess.run(command, env=injected_environment(os.environ, Path(folder)), check=True, capture_output=True, text=True)
+    table: list[dict[str, float]] = json.loads(ended.stdout)
+    return table
 
 
-def interval(ratios: list[float]) -> tuple[float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half-width of the 95 % interval (Student's)."""
-    return statistics.mean(ratios), student_quantile(len(ratios) - 1) * statistics.stdev(ratios) / len(ratios) ** 0.5
+    return statistics.mean(values), student_quantile(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
 
 
 def main(*, quick: bool = False) -> None:
-    """Print one line a cell."""
-    pairs = 4 if quick else 16
+    """Print one block a cell: each variant's ratio, and by how much ours is cheaper than each rival."""
+    processes, rounds = (3, 3) if quick else (10, 4)
     _, server_cores = client_and_server_cores()
     with TargetServer.start(scenario(), cores=server_cores) as server:
         for cell in CELLS:
             for loop in LOOPS:
-                ratios, base = [], []
-                for _ in range(pairs):
-                    tiers = ["bare", "timeline"]
-                    random.shuffle(tiers)
-                    cpu = {tier: spent(server, cell, loop, tier) for tier in tiers}
-                    ratios.append(cpu["timeline"] / cpu["bare"])
-                    base.append(cpu["bare"])
-                value, half = interval(ratios)
-                middle = statistics.median(ratios)
-                print(
-                    f"{cell[0]}/{loop} N = {cell[1]}: timeline / bare = {value:.3f} ± {half:.3f} (median {middle:.3f}) "
-                    f"of {statistics.median(base):.0f} µs CPU a request; {pairs} pairs of {cell[2]} bursts (asked <= {ASKED})",
-                    flush=True,
-                )
+                tables = [measured(server, cell, loop, rounds) for _ in range(processes)]
+                report(cell, loop, tables)
+
+
+def report(cell: tuple[str, int], loop: str, tables: list[list[dict[str, float]]]) -> None:
+    """Print one cell."""
+    base = statistics.median(row["bare"] for table in tables for row in table)
+    print(
+        f"{cell[0]}/{loop} N = {cell[1]}: {base:.0f} µs CPU a request; {len(tables)} processes of {len(tables[0])} rounds, interleaved",
+        flush=True,
+    )
+    for name in tables[0][0]:
+        if name == "bare":
+            continue
+        value, half = interval([_ratio(table, name, "bare") for table in tables])
+        asked = f"  (asked <= {ASKED})" if name == "light" else ""
+        against = ""
+        if name != "light":
+            ours, width = interval([_ratio(table, "light", name) for table in tables])
+            against = f"; light / {name} = {ours:.3f} ± {width:.3f}"
+        print(f"  {name:16} / bare = {value:.3f} ± {half:.3f}{asked}{against}", flush=True)
+
+
+def _ratio(table: list[dict[str, float]], name: str, base: str) -> float:
+    """The median over rounds of one process."""
+    return statistics.median(row[name] / row[base] for row in table)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+#: what was put where: (owner, name, what was there, what is there); for `undo` and `redo`
+_replaced: "list[tuple[Any, str, Any, Any]]" = []
+
+
+_ABSENT = object()
+
 
 class Missing(Exception):
     """A name that an instrument relies on is not there."""
@@ -22,6 +28,27 @@ def original(owner: Any, name: str) -> Any:
     return found
 
 
+def put(owner: Any, name: str, after: Any) -> None:
+    """Set ``owner.name``, so that `undo` can take it back."""
+    _replaced.append((owner, name, vars(owner).get(name, _ABSENT), after))
+    setattr(owner, name, after)
+
+
+def undo() -> None:
+    """Put back everything that was replaced: new objects of the libraries are no longer watched.  For benchmarks, which compare in one process."""
+    for owner, name, before, _ in reversed(_replaced):
+        if before is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
+
+
+def redo() -> None:
+    """Take back what `undo` did."""
+    for owner, name, _, after in _replaced:
+        setattr(owner, name, after)
+
+
 def replace(owner: Any, name: str, make: "Callable[[Any], Any]") -> None:
     """Put ``make(original)`` in the place of ``owner.name``, under the original's name and documentation.
 
@@ -31,7 +58,7 @@ def replace(owner: Any, name: str, make: "Callable[[Any], Any]") -> None:
     before = original(owner, name)
     after = make(before)
     functools.update_wrapper(after, before)
-    setattr(owner, name, after)
+    put(owner, name, after)
 
 
 def assigned(owner: Any, name: str, stamp: "Callable[[Any, Any], None]") -> None:
@@ -45,8 +72,8 @@ def assigned(owner: Any, name: str, stamp: "Callable[[Any, Any], None]") -> None
     kept = "_loopdiag" + name
     setattr(owner, kept, getattr(owner, name))
 
-    def put(self: Any, value: Any) -> None:
+    def assign(self: Any, value: Any) -> None:
         setattr(self, kept, value)
         stamp(self, value)
 
-    setattr(owner, name, property(attrgetter(kept), put))
+    put(owner, name, property(attrgetter(kept), assign))
