@@ -84,8 +84,8 @@ def opentelemetry(client: str) -> Any:
     return Instrumentor()
 
 
-async def fetch_all(watcher: Watcher, url: str, n: int, context: ssl.SSLContext) -> float:
-    """CPU microseconds a request of one burst, on a client of its own."""
+async def fetch_all(watcher: Watcher, url: str, n: int, context: ssl.SSLContext, *, in_turn: bool) -> float:
+    """CPU microseconds a request of one burst, on a client of its own: all at once, or one after the other on one connection."""
     marks = sys.modules["loopdiag_instruments.marks"] if watcher.name == "light" else None
     if watcher.client == "aiohttp":
         import aiohttp
@@ -109,19 +109,25 @@ async def fetch_all(watcher: Watcher, url: str, n: int, context: ssl.SSLContext)
         await fetch(number)
         marks.end()
 
+    if in_turn:
+        await fetch(1)  # the connection is there, and what is measured is a warm request
     begun = time.process_time_ns()
-    await asyncio.gather(*[fetch(i) if marks is None else marked(i, time.perf_counter_ns()) for i in range(1, n + 1)])
+    if in_turn:
+        for i in range(1, n + 1):
+            await (fetch(i) if marks is None else marked(i, time.perf_counter_ns()))
+    else:
+        await asyncio.gather(*[fetch(i) if marks is None else marked(i, time.perf_counter_ns()) for i in range(1, n + 1)])
     spent = time.process_time_ns() - begun
     await (session.close() if watcher.client == "aiohttp" else session.aclose())
     return spent / n / 1e3
 
 
-def main(client: str, loop: str, url: str, ca_file: str, n: int, rounds: int, names: list[str]) -> None:  # noqa: PLR0913, PLR0917 - the command line
+def main(client: str, loop: str, url: str, ca_file: str, n: int, rounds: int, in_turn: bool, names: list[str]) -> None:  # noqa: PLR0913, PLR0917 - the command line
     """Every round runs every variant once; the first round warms up, and is not printed."""
     import uvloop
 
     make = uvloop.new_event_loop if loop == "uvloop" else asyncio.SelectorEventLoop
-    context = ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=ca_file or None)
     table = []
     for _ in range(rounds + 1):
         row = {}
@@ -129,13 +135,13 @@ def main(client: str, loop: str, url: str, ca_file: str, n: int, rounds: int, na
             gc.collect()  # a watcher does not pay for another's garbage
             watcher = Watcher(client, name)
             with watcher.on(), asyncio.Runner(loop_factory=make) as runner:
-                row[name] = runner.run(fetch_all(watcher, url, n, context))
+                row[name] = runner.run(fetch_all(watcher, url, n, context, in_turn=in_turn))
         table.append(row)
     print(json.dumps(table[1:]))
 
 
 if __name__ == "__main__":
-    client, loop, url, ca_file, n, rounds, core, *names = sys.argv[1:]
+    client, loop, url, ca_file, n, rounds, core, order, *names = sys.argv[1:]
     if core != "any":
         os.sched_setaffinity(0, {int(core)})
-    main(client, loop, url, ca_file, int(n), int(rounds), names)
+    main(client, loop, url, ca_file, int(n), int(rounds), order == "in-turn", names)

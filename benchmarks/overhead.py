@@ -39,7 +39,21 @@ def measured(server: TargetServer, cell: tuple[str, int], loop: str, rounds: int
     core = str(cores[0]) if cores else "any"
     url = server.url + "/api/v2/pokemon/{i}"
     program = str(Path(__file__).with_name("bursts.py"))
-    command = [sys.executable, program, client, loop, url, str(server.ca_file), str(n), str(rounds), core, "bare", "light", *RIVALS[client]]
+    command = [
+        sys.executable,
+        program,
+        client,
+        loop,
+        url,
+        str(server.ca_file),
+        str(n),
+        str(rounds),
+        core,
+        "at-once",
+        "bare",
+        "light",
+        *RIVALS[client],
+    ]
     with tempfile.TemporaryDirectory() as folder:
         ended = subprocess.run(command, env=injected_environment(os.environ, Path(folder)), check=True, capture_output=True, text=True)
     table: list[dict[str, float]] = json.loads(ended.stdout)

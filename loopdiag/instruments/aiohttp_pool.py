@@ -1,43 +1,72 @@
-"""aiohttp: its connector, its connections, its responses; no TraceConfig (its events lie about sends and bodies, and cost more).
+"""aiohttp: its connector and how its connections are made; what is on the wire is watched by `aiohttp_wire`.
 
-Seams (aiohttp 3.10 - 3.14): ``BaseConnector.connect`` and ``_release``, ``Connection.__init__``;
-``TCPConnector._create_connection``, ``_resolve_host``, aiohappyeyeballs' ``start_connection``; ``StreamWriter._write``; ``ResponseHandler.data_received``; and
-the assignments of ``ClientResponse._history`` (the last thing that a request does) and ``_body``.
+Seams here (aiohttp 3.10 - 3.14): ``BaseConnector.connect``, ``_release`` and ``_waiters``, ``Connection.__init__``.  Each group of seams is tried by itself: where one is missing, what it would have stamped is told by the public events as far as they tell the truth (`aiohttp_events`), and is not
+observed otherwise.  No TraceConfig is installed but then, and in the verify mode.
 
 What every request passes is patched by plain functions and assignments, not by coroutines around coroutines: those live as long as the request waits, and the
 garbage collector would walk them.
 """
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from .context import LINK, A, C, Rows, current
-from .patching import assigned, original, replace
+from . import aiohttp_connections, aiohttp_events, aiohttp_wire
+from .context import A, Rows, current
+from .patching import Missing, original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
 
 ASSIGNED, RESUMED, ASSIGNMENTS = A["assigned"], A["resumed"], A["assignments"]
-SEND_START, SEND_END = A["send_start"], A["send_end"]
-FIRST, LAST, HEADERS = A["first_byte"], A["last_byte"], A["headers"]
-BODY, RELEASED, STATUS, WIRE = A["body"], A["released"], A["status"], A["wire_bytes"]
+RELEASED = A["released"]
 
 Method = Callable[..., Any]
 
 
 def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     """Patch aiohttp's client; returns what cannot be observed, and why."""
-    from aiohttp import client_proto, client_reqrep, connector, http_writer
+    not_observed: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for name, (seams, columns) in GROUPS.items():
+        try:
+            seams(rows, _namespace(module))
+        except Missing as error:
+            missing[name] = str(error)
+            not_observed.update(dict.fromkeys(columns, str(error)))
+    told = aiohttp_events.install(rows, module, set(missing))
+    not_observed = {column: reason for column, reason in not_observed.items() if column not in told}
+    if missing:
+        not_observed["aiohttp_pool"] = "in part: " + "; ".join(missing.values())
+    if told:
+        rows.warnings.append(f"aiohttp's public events tell, less exactly, what its seams no longer do: {', '.join(sorted(told))}")
+    return not_observed
 
-    _connector(rows, original(connector, "BaseConnector"), original(connector, "Connection"))
-    _set_up(rows, original(connector, "TCPConnector"), connector)
-    _wire(rows, original(http_writer, "StreamWriter"), original(client_proto, "ResponseHandler"))
-    _response(rows, original(client_reqrep, "ClientResponse"))
-    return {}
+
+def _namespace(module: ModuleType) -> "Callable[[str], Any]":
+    """The way to aiohttp's submodules.
+
+    Raises:
+        Missing: (the way) there is no such module.
+    """
+
+    def find(name: str) -> Any:
+        try:
+            return import_module(f"{module.__name__}.{name}")
+        except ImportError as error:
+            raise Missing(f"{module.__name__}.{name} is not there") from error
+
+    return find
 
 
-def _connector(rows: Rows, base: Any, connection: Any) -> None:
+def _connector(rows: Rows, find: "Callable[[str], Any]") -> None:
     words = rows.attempts.words
+    base, connection = original(find("connector"), "BaseConnector"), original(find("connector"), "Connection")
+    aiohttp_connections.owned(find)
+    code = getattr(connection.__init__, "__code__", None)
+    if code is None or code.co_varnames[: code.co_argcount] != ("self", "connector", "key", "protocol", "loop"):
+        raise Missing("Connection.__init__(connector, key, protocol, loop) is not there")
 
     def make_connect(before: Method) -> Method:
         def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -51,9 +80,9 @@ def _connector(rows: Rows, base: Any, connection: Any) -> None:
             before(self, connector, key, protocol, loop)
             row = current()
             at = now() >> TICK_SHIFT & MASK
-            if not words[row + ASSIGNED]:
+            if not words[row + ASSIGNED]:  # an idle connection: nothing to wait for
                 words[row + ASSIGNED] = at
-            words[row + ASSIGNMENTS] += 1
+                words[row + ASSIGNMENTS] = 1
             words[row + RESUMED] = at
             protocol._loopdiag_row = row
             if protocol._loopdiag_link:
@@ -65,123 +94,86 @@ def _connector(rows: Rows, base: Any, connection: Any) -> None:
         def _release(self: Any, key: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
             row = getattr(protocol, "_loopdiag_row", 0)
             if row:
-                words[row + RELEASED] = now() >> TICK_SHIFT & MASK
+                at = now()
+                words[row + RELEASED] = at >> TICK_SHIFT & MASK
+                sock = protocol._loopdiag_socket
+                if sock is not None and sock.last is not sock.first:
+                    protocol._loopdiag_last(row, sock, at)
                 protocol._loopdiag_row = 0
             return before(self, key, protocol, *args, **kwargs)
 
         return _release
 
-    replace(base, "connect", make_connect)
+    original(base, "connect")
     replace(base, "_release", make_release)
+    replace(base, "connect", make_connect)
     replace(connection, "__init__", make_connection)
 
 
-def _set_up(rows: Rows, tcp: Any, module: Any) -> None:
-    words, attempts = rows.connections.words, rows.attempts.words
-    dns_start, dns_end, tcp_start, tcp_end, made = (C[name] for name in ("dns_start", "dns_end", "tcp_start", "tcp_end", "made"))
+def _waiters(rows: Rows, find: "Callable[[str], Any]") -> None:
+    """Stamp the grant of a connection, in whoever's task releases one, rather than when the waiting task runs again."""
+    base = original(find("connector"), "BaseConnector")
+    if not hasattr(base, "_release_waiter"):
+        raise Missing("the resume, not the grant: BaseConnector._release_waiter is not there")
+    granting = _granting(rows)
 
-    def make_create(before: Method) -> Method:
-        async def _create_connection(self: Any, *args: Any, **kwargs: Any) -> Any:
-            row = current()
-            at = now() >> TICK_SHIFT & MASK
-            if not attempts[row + ASSIGNED]:
-                attempts[row + ASSIGNED] = at  # a free slot: nothing to wait for
-            link = rows.begin_connection(row)
-            try:
-                protocol = await before(self, *args, **kwargs)
-            finally:
-                LINK.set(0)
-            words[link + made] = now() >> TICK_SHIFT & MASK
-            protocol._loopdiag_link = link
-            return protocol
+    def make_init(before: Method) -> Method:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
+            before(self, *args, **kwargs)
+            waiters = getattr(self, "_waiters", None)
+            if isinstance(waiters, defaultdict) and waiters.default_factory is OrderedDict:
+                waiters.default_factory = granting
+            elif not isinstance(waiters, defaultdict) or waiters.default_factory is not granting:
+                rows.dropped.setdefault("attempts.assigned", "the resume, not the grant: BaseConnector._waiters has another shape")
 
-        return _create_connection
+        return __init__
 
-    def make_resolve(before: Method) -> Method:
-        async def _resolve_host(self: Any, host: str, port: int, *args: Any, **kwargs: Any) -> Any:
-            link = LINK.get()
-            row = current()
-            if (host, port) in getattr(self, "_throttle_dns_futures", ()):
-                rows.flag(row, "dns_coalesced")
-            elif (host, port) in getattr(self, "_cached_hosts", ()):
-                rows.flag(row, "dns_hit")
-            words[link + dns_start] = now() >> TICK_SHIFT & MASK
-            try:
-                return await before(self, host, port, *args, **kwargs)
-            finally:
-                words[link + dns_end] = now() >> TICK_SHIFT & MASK
-
-        return _resolve_host
-
-    def make_start(before: Method) -> Method:
-        async def start_connection(*args: Any, **kwargs: Any) -> Any:
-            link = LINK.get()
-            words[link + tcp_start] = now() >> TICK_SHIFT & MASK
-            try:
-                sock = await before(*args, **kwargs)
-            finally:
-                words[link + tcp_end] = now() >> TICK_SHIFT & MASK
-            words[link + C["local_port"]] = sock.getsockname()[1] if link else 0
-            return sock
-
-        return start_connection
-
-    replace(tcp, "_create_connection", make_create)
-    replace(tcp, "_resolve_host", make_resolve)
-    replace(original(module, "aiohappyeyeballs"), "start_connection", make_start)
+    replace(base, "__init__", make_init)
 
 
-def _wire(rows: Rows, writer: Any, handler: Any) -> None:
+def _granting(rows: Rows) -> type:
     words = rows.attempts.words
+    put, take = OrderedDict.__setitem__, OrderedDict.popitem
 
-    def make_write(before: Method) -> Method:
-        def write(self: Any, *args: Any) -> None:
-            row = getattr(self._protocol, "_loopdiag_row", 0)
-            if row and not words[row + SEND_START]:
-                words[row + SEND_START] = now() >> TICK_SHIFT & MASK
-            before(self, *args)
-            if row:
-                words[row + SEND_END] = now() >> TICK_SHIFT & MASK
+    class Granting(OrderedDict):  # type: ignore[type-arg] # futures → the rows of the attempts that wait for them
+        """Who waits for a connection to one host, in order; the pool pops the one to which it grants one."""
 
-        return write
+        def __setitem__(self, waiter: Any, _value: None) -> None:
+            put(self, waiter, current())
 
-    def make_received(before: Method) -> Method:
-        def data_received(self: Any, data: bytes) -> None:
-            row = self._loopdiag_row
-            if row and data:  # aiohttp calls it with nothing to resume decompression
-                at = now() >> TICK_SHIFT & MASK
-                if not words[row + FIRST]:
-                    words[row + FIRST] = at
-                words[row + LAST] = at
-                words[row + WIRE] = words[row + WIRE] + len(data) & MASK
-            before(self, data)
+        def popitem(self, last: bool = True) -> "tuple[Any, Any]":
+            pair = take(self, last)
+            if not pair[0].done():
+                row = pair[1]
+                words[row + ASSIGNED] = now() >> TICK_SHIFT & MASK
+                words[row + ASSIGNMENTS] += 1
+            return pair
 
-        return data_received
-
-    handler._loopdiag_row = 0  # the owner's row; on the class, so that a fresh connection has one
-    handler._loopdiag_link = 0
-    replace(writer, "_write", make_write)
-    replace(writer, "_writelines", make_write)
-    replace(handler, "data_received", make_received)
+    return Granting
 
 
-def _response(rows: Rows, response: Any) -> None:
-    words = rows.attempts.words
-
-    def at_headers(self: Any, history: Any) -> None:
-        row = current()
-        self._loopdiag_row = row
-        words[row + HEADERS] = now() >> TICK_SHIFT & MASK
-        words[row + STATUS] = self.status or 0
-        rows.end_attempts(row)
-        if history:
-            rows.flag(row, "redirected")
-
-    def at_body(self: Any, body: Any) -> None:
-        row = self._loopdiag_row
-        if row and body is not None and not words[row + BODY]:
-            words[row + BODY] = now() >> TICK_SHIFT & MASK
-
-    response._loopdiag_row = 0
-    assigned(response, "_history", at_headers)
-    assigned(response, "_body", at_body)
+#: group → (how it is patched, the columns that only it stamps)
+GROUPS: "dict[str, tuple[Callable[[Rows, Callable[[str], Any]], None], tuple[str, ...]]]" = {
+    "connector": (
+        _connector,
+        tuple(
+            "attempts." + name
+            for name in (
+                "enqueued", "assigned", "resumed", "assignments", "connection", "send_start", "send_end", "rx_kernel",
+                "first_byte", "rx_last", "last_byte", "wire_bytes", "released",
+            )
+        ),
+    ),
+    "waiters": (_waiters, ("attempts.assigned",)),
+    "set_up": (
+        aiohttp_connections.set_up,
+        tuple(
+            "connections." + name
+            for name in ("dns_start", "dns_end", "lookup_start", "lookup_end", "tcp_start", "tcp_end", "made", "address_attempts", "local_port")
+        ),
+    ),
+    "closing": (aiohttp_connections.closings, ("connections.closed", "connections.rtt_us", "connections.retransmits")),
+    "receive": (aiohttp_connections.kernel_stamps, ("attempts.rx_kernel", "attempts.rx_last")),
+    "wire": (aiohttp_wire.wire, tuple("attempts." + name for name in ("send_start", "send_end", "first_byte", "last_byte", "wire_bytes"))),
+    "response": (aiohttp_wire.response, ("attempts.headers", "attempts.status", "attempts.body")),
+}  # fmt: skip

@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 
 from . import marks
+from .calibration import attempts_cost
 from .context import Rows
 from .on_import import on_import
 
@@ -21,13 +22,34 @@ LEVELS = ("light", "detailed", "deep")
 
 #: library module → instrument module, from which level on; each is loaded when its library is
 INSTRUMENTS = (
+    ("sys", "collector", "light"),  # always there: at once
     ("ssl", "tls", "light"),
-    ("asyncio.selector_events", "asyncio_loop", "light"),
-    ("uvloop", "uvloop_loop", "light"),
+    ("concurrent.futures.thread", "executors", "light"),
+    # a loop's probes attach in this order: each finds what the ones before it made
+    *(
+        (loop, probe, since)
+        for loop, iterations in (("asyncio.selector_events", "asyncio_loop"), ("uvloop", "uvloop_loop"))
+        for probe, since in (
+            ("scheduling", "detailed"),
+            ("tasks", "detailed"),
+            ("callbacks", "deep"),
+            ("accounts", "light"),
+            (iterations, "light"),
+        )
+    ),
     ("asyncio.base_events", "dns", "light"),
     ("aiohttp", "aiohttp_pool", "light"),
+    ("aiohttp", "aiohttp_ends", "light"),
     ("httpx", "httpx_client", "light"),
     ("httpcore", "httpcore_pool", "light"),
+    ("httpcore._async.http2", "httpcore_h2", "light"),
+    ("httpx2", "httpx2_client", "light"),
+    ("httpcore2", "httpcore2_pool", "light"),
+    ("httpcore2._async.http2", "httpcore_h2", "light"),
+    ("httpx", "httpx_ends", "light"),
+    ("httpcore", "httpcore_ends", "light"),
+    ("httpx2", "httpx_ends", "light"),
+    ("httpcore2", "httpcore_ends", "light"),
 )
 
 
@@ -78,13 +100,19 @@ def _installer(state: State, name: str) -> "Callable[[ModuleType], None]":
     def install(module: ModuleType) -> None:
         try:
             instrument = import_module("." + name, __package__)
-            for column, reason in (instrument.install(state.rows, module) or {}).items():
-                state.rows.dropped[column] = reason
-            state.installed[name] = str(getattr(module, "__version__", ""))
+            state.rows.dropped |= (not_observed := instrument.install(state.rows, module) or {})
+            if name not in not_observed:  # one that lacks some of its seams says so under its own name
+                state.installed[name] = str(getattr(module, "__version__", ""))
         except Exception as error:  # noqa: BLE001 - a failing instrument is dropped, the program runs on
             state.rows.dropped[name] = f"{type(error).__name__}: {error}"
 
     return install
+
+
+def _leave_alone(rows: Rows) -> None:
+    """In a forked child: the tables are its parent's, and every row that it opens is their sink."""
+    for table in rows.tables:
+        table.capacity = table._reserved = 0
 
 
 def start(folder: str) -> None:
@@ -109,4 +137,6 @@ def start(folder: str) -> None:
             rows.dropped[name] = f"watched from level {since!r} on"
             continue
         on_import(module, _installer(state, name))
+    rows.costs["attempts"] = lambda: attempts_cost(rows)
+    os.register_at_fork(after_in_child=lambda: _leave_alone(rows))
     atexit.register(state.write)

@@ -12,17 +12,27 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from .ends import ending
 from .on_import import on_import
 from .recorder import Table, now
-from .schema import ATTEMPT, CONNECTION, FLAGS, MASK, TICK_SHIFT, words
+from .schema import ATTEMPT, CONNECTION, EVENT, FLAGS, MASK, TICK_SHIFT, words
 
 A = words(ATTEMPT)
 C = words(CONNECTION)
+E = words(EVENT)
 
 LINK: "ContextVar[int]" = ContextVar("loopdiag_connection", default=0)
 
 ENQUEUED = A["enqueued"]
 DONE = A["done"]
+_FLAGS = A["flags"]
+
+#: bits of an attempt's flags that only the bookkeeping below reads
+ENTERED = 1 << 12  # the client's public entry was seen: what reaches a pool before another entry is a further attempt of this request
+MARKED = 1 << 13  # a driver says where the request ends
+
+#: how an attempt may end other than with an answer; one of them at most
+ENDS = FLAGS["cancelled"] | FLAGS["error"] | FLAGS["timed_out"]
 
 
 _rows_of_tasks: "dict[int, int]" = {}
@@ -85,6 +95,8 @@ class Rows:
         self.pauses = Table(folder, "pauses")
         self.executor = Table(folder, "executor")
         self.samples = Table(folder, "samples")
+        self._events: Table | None = None
+        self._folder = folder
         self.requests = itertools.count(1)
         self.counters: dict[str, int] = {}
         self.level = 0  # index in bootstrap.LEVELS
@@ -105,18 +117,36 @@ class Rows:
     @property
     def tables(self) -> "tuple[Table, ...]":
         """All of them."""
-        return (self.attempts, self.connections, self.iterations, self.pauses, self.executor, self.samples)
+        always = (self.attempts, self.connections, self.iterations, self.pauses, self.executor, self.samples)
+        return always if self._events is None else (*always, self._events)
+
+    @property
+    def events(self) -> Table:
+        """What the libraries' public events said, in the verify mode; made when it is first asked for.
+
+        Raises:
+            OSError: there is no room.
+        """
+        if self._events is None:
+            self._events = Table(self._folder, "events")
+        return self._events
 
     def begin_request(self) -> int:
-        """The row of a request that a library starts: the one that the driver opened for it, or a new one.
+        """The row of a request that enters a client, in the request's own task: the one that a driver marked, or a new one.
 
-        It becomes the running task's.
+        It becomes the running task's.  What that task asked for before is over, however it ended.
         """
         words_ = self.attempts.words
         row = current()
-        if row and not words_[row + ENQUEUED] and not words_[row + DONE]:
+        if row and words_[row + _FLAGS] & MARKED:
             return row
+        row = self._open_request()
+        words_[row + _FLAGS] = ENTERED
+        return row
+
+    def _open_request(self) -> int:
         row = self.attempts.open()
+        words_ = self.attempts.words
         words_[row + A["request"]] = next(self.requests) & MASK
         words_[row + A["first_run"]] = now() >> TICK_SHIFT & MASK
         set_current(row)
@@ -125,30 +155,46 @@ class Rows:
     def begin_attempt(self) -> int:
         """The row of an attempt that reaches a pool: the request's first row, or a new one for a retry or a redirect.
 
-        Stamps `enqueued` and makes it the running task's.
+        Stamps `enqueued` and makes it the running task's.  A library that is used below its public entry makes a new request each time.
         """
         words_ = self.attempts.words
         row = current()
         if not row:
-            row = self.begin_request()
+            row = self._open_request()
         elif words_[row + ENQUEUED]:
-            last, row = row, self.attempts.open()
-            words_[row + A["request"]] = words_[last + A["request"]]
-            number = (words_[last + A["flags"]] >> 16 & 0xFF) + 1
-            words_[row + A["flags"]] = min(number, 0xFF) << 16
-            set_current(row)
+            row = self._open_attempt(row) if words_[row + _FLAGS] & (ENTERED | MARKED) else self._open_request()
         words_[row + ENQUEUED] = now() >> TICK_SHIFT & MASK
+        return row
+
+    def _open_attempt(self, last: int) -> int:
+        """One more attempt of the request whose last one is in `last`: a redirect where an answer sent it on, else a retry."""
+        words_ = self.attempts.words
+        row = self.attempts.open()
+        flags, status = words_[last + _FLAGS], words_[last + A["status"]]
+        redirected = not flags & ENDS and 300 <= status < 400
+        words_[last + _FLAGS] = flags | FLAGS["redirected" if redirected else "retried"]
+        number, hop = (flags >> 16 & 0xFF) + 1, (flags >> 24) + redirected
+        words_[row + A["request"]] = words_[last + A["request"]]
+        words_[row + _FLAGS] = min(hop, 0xFF) << 24 | min(number, 0xFF) << 16 | flags & (ENTERED | MARKED)
+        set_current(row)
         return row
 
     def end_attempts(self, row: int) -> None:
         """The library is done with the request in `row`: what its task asks for next is another one, unless a driver marks where it ends."""
-        if not self.attempts.words[row + A["created"]]:
+        if not self.attempts.words[row + _FLAGS] & MARKED:
             forget_current()
+
+    def fail(self, row: int, error: BaseException) -> None:
+        """The attempt in `row` ended with `error`; another one may follow."""
+        words_ = self.attempts.words
+        words_[row + _FLAGS] = words_[row + _FLAGS] & ~ENDS | FLAGS[ending(error)]
+        words_[row + DONE] = now() >> TICK_SHIFT & MASK
 
     def begin_connection(self, row: int) -> int:
         """A connection's row, opened by the attempt in `row`; sets LINK for the running context."""
         link = self.connections.open()
         self.connections.words[link + C["request"]] = self.attempts.words[row + A["request"]]
+        self.attempts.words[row + A["connection"]] = link // self.connections.row_words  # known even if its set-up fails
         LINK.set(link)
         return link
 
@@ -160,6 +206,17 @@ class Rows:
         self.attempts.words[row + A["connection"]] = link // self.connections.row_words
         if served:
             self.attempts.words[row + A["flags"]] |= FLAGS["reused"]
+
+    def record_event(self, row: int, number: int) -> None:
+        """In the verify mode: a library's public event `number` came for the attempt in `row`.
+
+        Raises:
+            OSError: it is the first one, and there is no room for the table.
+        """
+        events = self.events
+        at = events.open()
+        events.words[at + E["row"]] = row // self.attempts.row_words
+        events.words[at + E["event"]] = number
 
     def flag(self, row: int, name: str) -> None:
         """Set a flag of the attempt in `row`."""

@@ -1,54 +1,69 @@
-"""httpcore 1.x: its pool (which has no event for waiting), its connections, its network streams.
+"""httpcore 1.x: its pool, which has no event for waiting, and how its connections come to be.
 
-Seams: ``AsyncPoolRequest.assign_to_connection`` (one idle connection is handed to many; all assignments are counted
-and the last one stands), ``AsyncConnectionPool.handle_async_request`` and ``_assign_requests_to_connections`` (time and size of each scan),
-``AsyncHTTPConnection._connect`` and ``handle_async_request``, ``HTTP11ConnectionByteStream.__init__`` and ``AsyncHTTP11Connection._response_closed``,
-the anyio backend's ``connect_tcp`` and stream ``read`` and ``write``, and anyio's ``StreamProtocol.data_received`` for the first byte as the loop saw it.
+Seams: ``AsyncConnectionPool.handle_async_request`` and ``aclose`` (public), ``_assign_requests_to_connections`` (time and size of each scan),
+``AsyncPoolRequest.assign_to_connection`` (httpcore 1.x hands one idle connection to many; all assignments are counted, and the last one stands),
+``AsyncHTTPConnection._connect`` and ``handle_async_request``.  What a connection carries is watched by `httpcore_wire` and `httpcore_h2`.
+
+Each group of seams stands for itself: where a name is missing, its columns are not observed, or stamped by public events, and the other groups stay.
+What a request passes while it waits is patched by plain functions: coroutines around coroutines live as long, and the garbage collector walks them.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from .context import LINK, A, C, Rows, current
-from .patching import original, replace
+from . import httpcore_events, httpcore_wire
+from .context import LINK, A, Rows, current
+from .patching import Missing, original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
 
-ASSIGNED, RESUMED, ASSIGNMENTS = A["assigned"], A["resumed"], A["assignments"]
-SEND_START, SEND_END = A["send_start"], A["send_end"]
-FIRST, LAST, HEADERS = A["first_byte"], A["last_byte"], A["headers"]
-RELEASED, WIRE, CONNECTION = A["released"], A["wire_bytes"], A["connection"]
+ASSIGNED, RESUMED, ASSIGNMENTS, CONNECTION = A["assigned"], A["resumed"], A["assignments"], A["connection"]
 
 Method = Callable[..., Any]
 
 
-def install(rows: Rows, module: ModuleType) -> None:
-    """Patch httpcore's asynchronous side."""
-    from httpcore._async import connection, connection_pool, http11
-    from httpcore._backends import anyio as backend
+def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
+    """Patch the asynchronous side of httpcore, or of a library that is built like it; returns what cannot be observed, and why.
 
-    _pool(rows, original(connection_pool, "AsyncConnectionPool"), original(connection_pool, "AsyncPoolRequest"))
-    _connection(
-        rows,
-        original(connection, "AsyncHTTPConnection"),
-        original(http11, "AsyncHTTP11Connection"),
-        original(http11, "HTTP11ConnectionByteStream"),
-    )
-    _backend(rows, original(backend, "AnyIOBackend"))
-    _stream(rows, original(backend, "AnyIOStream"))
+    Raises:
+        Missing: the pool itself cannot be watched; what is told by the other groups is told.
+    """
+    pool = original(module, "AsyncConnectionPool")
+    if "_loopdiag_watched" in vars(pool):  # the same library under two names
+        return {}
+    pool._loopdiag_watched = True
+    _entry(rows, pool)
+    missing: dict[str, str] = {}
+    for group, columns in GROUPS:
+        try:
+            group(rows, module.__name__)
+        except Exception as error:  # noqa: BLE001 - the group is dropped, the others stay
+            missing.update(dict.fromkeys(columns, f"{type(error).__name__}: {error}"))
+    if missing or rows.verify:
+        missing = httpcore_events.listen(rows, pool, missing)
+    if "attempts.assigned" in missing:
+        rows.dropped.update(missing)
+        raise Missing(missing["attempts.assigned"])
+    return missing
 
 
-def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
-    words, counters = rows.attempts.words, rows.counters
-    counters.update(pool_scans=0, pool_scan_ns=0, pool_scanned=0)
-
+def _entry(rows: Rows, pool: Any) -> None:
     def make_handle(before: Method) -> Method:
         def handle_async_request(self: Any, request: Any) -> Any:
             rows.begin_attempt()
             return before(self, request)
 
         return handle_async_request
+
+    replace(pool, "handle_async_request", make_handle)
+
+
+def _assignment(rows: Rows, library: str) -> None:
+    pool_request = original(import_module(library + "._async.connection_pool"), "AsyncPoolRequest")
+    httpcore_wire.own(pool_request, "__init__", "assign_to_connection", "clear_connection")
+    words = rows.attempts.words
 
     def make_init(before: Method) -> Method:
         def __init__(self: Any, request: Any) -> None:  # noqa: N807 - the patched method's own name
@@ -66,6 +81,27 @@ def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
 
         return assign_to_connection
 
+    def make_clear(before: Method) -> Method:
+        def clear_connection(self: Any) -> None:
+            row = self._loopdiag_row
+            words[row + ASSIGNED] = words[row + RESUMED] = 0  # it waits again
+            before(self)
+
+        return clear_connection
+
+    pool_request._loopdiag_row = 0
+    replace(pool_request, "__init__", make_init)
+    replace(pool_request, "assign_to_connection", make_assign)
+    replace(pool_request, "clear_connection", make_clear)
+
+
+def _scans(rows: Rows, library: str) -> None:
+    pool = original(import_module(library + "._async.connection_pool"), "AsyncConnectionPool")
+    httpcore_wire.keeps(pool, "_connections")
+    httpcore_wire.own(pool, "_assign_requests_to_connections")
+    counters = rows.counters
+    counters.update(pool_scans=0, pool_scan_ns=0, pool_scanned=0)
+
     def make_scan(before: Method) -> Method:
         def _assign_requests_to_connections(self: Any) -> Any:
             at = now()
@@ -73,156 +109,85 @@ def _pool(rows: Rows, pool: Any, pool_request: Any) -> None:
             counters["pool_scan_ns"] += now() - at
             counters["pool_scans"] += 1
             counters["pool_scanned"] += len(self._connections)
+            if LINK.get():  # the request's task comes by here when its connect has failed
+                LINK.set(0)
             return result
 
         return _assign_requests_to_connections
 
-    replace(pool, "handle_async_request", make_handle)
     replace(pool, "_assign_requests_to_connections", make_scan)
-    replace(pool_request, "__init__", make_init)
-    replace(pool_request, "assign_to_connection", make_assign)
 
 
-def _connection(rows: Rows, connection: Any, http11: Any, body_stream: Any) -> None:
-    words, links = rows.attempts.words, rows.connections.words
-    made, closed, row_words = C["made"], C["closed"], rows.connections.row_words
+def _orphans(rows: Rows, library: str) -> None:
+    """Count, when a pool is closed, its slots that are lost: connections that neither work nor can be used, of no request (a cancelled one left them)."""
+    pool = original(import_module(library + "._async.connection_pool"), "AsyncConnectionPool")
+    httpcore_wire.keeps(pool, "_connections", "_requests")
+    counters = rows.counters
+
+    def make_close(before: Method) -> Method:
+        def aclose(self: Any) -> Any:
+            try:
+                owned = {id(request.connection) for request in self._requests}
+                left = [each for each in self._connections if id(each) not in owned]
+                lost = sum(not each.is_idle() and not each.is_available() for each in left)
+                counters["pool_orphans"] = counters.get("pool_orphans", 0) + lost
+            except AttributeError as error:
+                rows.drop("counters.pool_orphans", error)
+            return before(self)
+
+        return aclose
+
+    replace(pool, "aclose", make_close)
+
+
+def _connection(rows: Rows, library: str) -> None:
+    connection = original(import_module(library + "._async.connection"), "AsyncHTTPConnection")
+    httpcore_wire.keeps(connection, "_connection")
+    httpcore_wire.own(connection, "_connect", "handle_async_request")
+    words, row_words = rows.attempts.words, rows.connections.row_words
 
     def make_connect(before: Method) -> Method:
-        async def _connect(self: Any, request: Any) -> Any:
-            link = rows.begin_connection(current())
-            self._loopdiag_link = link
-            words[current() + CONNECTION] = link // row_words
-            try:
-                stream = await before(self, request)
-            finally:
-                LINK.set(0)
-            links[link + made] = now() >> TICK_SHIFT & MASK
-            secure = stream.get_extra_info("ssl_object")
-            if self._http2 and (not self._http1 or (secure is not None and secure.selected_alpn_protocol() == "h2")):
-                stream._loopdiag_shared = True
-            return stream
+        def _connect(self: Any, request: Any) -> Any:
+            row = current()
+            # LINK is cleared where the connection is made, or its failure comes to the pool
+            link = self._loopdiag_link = rows.begin_connection(row)
+            words[row + CONNECTION] = link // row_words
+            return before(self, request)
 
         return _connect
 
     def make_handle(before: Method) -> Method:
         def handle_async_request(self: Any, request: Any) -> Any:
-            row, link = current(), self._loopdiag_link
+            row = current()
             words[row + RESUMED] = now() >> TICK_SHIFT & MASK
-            if link and not links[link + made]:
-                rows.flag(row, "shared_connect")
-            if link:
-                words[row + CONNECTION] = link // row_words  # the last one that is tried stands
+            if self._connection is None:
+                if self._loopdiag_opener:
+                    rows.flag(row, "shared_connect")
+                else:
+                    self._loopdiag_opener = row
+            if self._loopdiag_link:
+                words[row + CONNECTION] = self._loopdiag_link // row_words  # the last one that is tried stands
             return before(self, request)
 
         return handle_async_request
 
-    def make_body(before: Method) -> Method:
-        def __init__(self: Any, connection: Any, request: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
-            before(self, connection, request, *args, **kwargs)
-            connection._loopdiag_row = row = current()
-            words[row + HEADERS] = now() >> TICK_SHIFT & MASK
-            rows.use_connection(row, words[row + CONNECTION] * row_words)  # only now it has served: many are sent to one and turned away
-
-        return __init__
-
-    def make_closed(before: Method) -> Method:
-        async def _response_closed(self: Any) -> None:
-            await before(self)
-            words[self._loopdiag_row + RELEASED] = now() >> TICK_SHIFT & MASK
-            self._loopdiag_row = 0
-
-        return _response_closed
-
-    def make_close(before: Method) -> Method:
-        async def aclose(self: Any) -> None:
-            if self._loopdiag_link:
-                links[self._loopdiag_link + closed] = now() >> TICK_SHIFT & MASK
-            await before(self)
-
-        return aclose
-
     connection._loopdiag_link = 0
-    http11._loopdiag_row = 0
+    connection._loopdiag_opener = 0  # the row of the request that opens it
     replace(connection, "_connect", make_connect)
     replace(connection, "handle_async_request", make_handle)
-    replace(connection, "aclose", make_close)
-    replace(body_stream, "__init__", make_body)
-    replace(http11, "_response_closed", make_closed)
 
 
-def _backend(rows: Rows, backend: Any) -> None:
-    links = rows.connections.words
-    tcp_start, tcp_end, dns_end, port = C["tcp_start"], C["tcp_end"], C["dns_end"], C["local_port"]
+OCTETS = ("attempts.send_start", "attempts.first_byte", "attempts.last_byte", "attempts.wire_bytes")
 
-    def make_connect(before: Method) -> Method:
-        async def connect_tcp(self: Any, *args: Any, **kwargs: Any) -> Any:
-            link = LINK.get()
-            begun = now() >> TICK_SHIFT & MASK
-            try:
-                stream = await before(self, *args, **kwargs)
-            finally:
-                # the look-up comes first, inside the same call: the connect begins where it ended
-                links[link + tcp_start] = links[link + dns_end] or begun
-                links[link + tcp_end] = now() >> TICK_SHIFT & MASK
-            if link:
-                links[link + port] = stream._stream._raw_socket.getsockname()[1]
-            return stream
-
-        return connect_tcp
-
-    replace(backend, "connect_tcp", make_connect)
-
-
-def _stream(rows: Rows, stream: Any) -> None:
-    from anyio._backends import _asyncio as anyio_asyncio
-
-    words = rows.attempts.words
-    protocol_class = original(anyio_asyncio, "StreamProtocol")
-
-    def make_received(before: Method) -> Method:
-        def data_received(self: Any, data: bytes) -> None:
-            if not self.read_queue:
-                self._loopdiag_at = now() >> TICK_SHIFT & MASK
-            before(self, data)
-
-        return data_received
-
-    def make_init(before: Method) -> Method:
-        def __init__(self: Any, raw: Any) -> None:  # noqa: N807 - the patched method's own name
-            before(self, raw)
-            self._loopdiag_protocol = getattr(getattr(raw, "transport_stream", raw), "_protocol", None)
-
-        return __init__
-
-    def make_write(before: Method) -> Method:
-        def write(self: Any, buffer: bytes, timeout: "float | None" = None) -> Any:
-            row = 0 if self._loopdiag_shared else current()
-            if row and buffer and not words[row + SEND_START]:
-                words[row + SEND_START] = now() >> TICK_SHIFT & MASK
-            return before(self, buffer, timeout)
-
-        return write
-
-    def make_read(before: Method) -> Method:
-        async def read(self: Any, max_bytes: int, timeout: "float | None" = None) -> bytes:
-            row = 0 if self._loopdiag_shared else current()
-            if row and not words[row + FIRST]:
-                words[row + SEND_END] = now() >> TICK_SHIFT & MASK  # whoever reads has written
-            data: bytes = await before(self, max_bytes, timeout)
-            if row and data:
-                at = getattr(self._loopdiag_protocol, "_loopdiag_at", 0) or now() >> TICK_SHIFT & MASK
-                if not words[row + FIRST]:
-                    words[row + FIRST] = at
-                words[row + LAST] = at
-                words[row + WIRE] = words[row + WIRE] + len(data) & MASK
-            return data
-
-        return read
-
-    # on a shared HTTP/2 connection one task reads what is another's: not observed there, rather than charged to the wrong request
-    stream._loopdiag_shared = False
-    protocol_class._loopdiag_at = 0
-    replace(protocol_class, "data_received", make_received)
-    replace(stream, "__init__", make_init)
-    replace(stream, "write", make_write)
-    replace(stream, "read", make_read)
+#: group of seams → the columns that it fills
+GROUPS: "tuple[tuple[Callable[[Rows, str], None], tuple[str, ...]], ...]" = (
+    (_assignment, ("attempts.assigned", "attempts.assignments")),
+    (_scans, ("counters.pool_scans", "counters.pool_scan_ns", "counters.pool_scanned")),
+    (_orphans, ("counters.pool_orphans",)),
+    (_connection, ("attempts.resumed", "attempts.connection", "connections.t0")),
+    (httpcore_wire.made, ("connections.made", "connections.requests")),
+    (httpcore_wire.exchange, ("attempts.send_end", "attempts.headers", "attempts.released", *OCTETS)),
+    (httpcore_wire.closing, ("connections.closed", "connections.rtt_us", "connections.retransmits")),
+    (httpcore_wire.octets, OCTETS),
+    (httpcore_wire.connects, ("connections.tcp_start", "connections.tcp_end", "connections.local_port", "connections.address_attempts")),
+)

@@ -1,4 +1,4 @@
-"""httpx: where a request begins in the program's task, and where its body is in the program's hands."""
+"""httpx: what was answered, and where the body is in the program's hands.  Where a request begins and fails: `httpx_ends`."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -15,42 +15,33 @@ Method = Callable[..., Any]
 
 
 def install(rows: Rows, module: ModuleType) -> None:
-    """Patch ``AsyncClient.send`` and ``_build_redirect_request``, ``Response.__init__`` and ``aread``; as few coroutines as can be."""
+    """Patch ``Response.__init__`` and ``aread``; as few coroutines as can be."""
+    client, response = original(module, "AsyncClient"), original(module, "Response")
+    if "_loopdiag_watched" in vars(client):  # the same library under two names: httpx2 may stand in for httpx
+        return
     words = rows.attempts.words
-
-    def make_send(before: Method) -> Method:
-        def send(self: Any, request: Any, **kwargs: Any) -> Any:
-            rows.begin_request()
-            return before(self, request, **kwargs)
-
-        return send
 
     def make_response(before: Method) -> Method:
         def __init__(self: Any, status_code: int, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
             before(self, status_code, **kwargs)
-            words[current() + STATUS] = status_code
+            row = current()
+            if not words[row + STATUS]:  # a program may make responses of its own
+                self._loopdiag_row = row
+                words[row + STATUS] = status_code
 
         return __init__
-
-    def make_redirect(before: Method) -> Method:
-        def _build_redirect_request(self: Any, request: Any, response: Any) -> Any:
-            rows.flag(current(), "redirected")
-            return before(self, request, response)
-
-        return _build_redirect_request
 
     def make_read(before: Method) -> Method:
         async def aread(self: Any) -> bytes:
             body: bytes = await before(self)
-            row = current()
+            row = self._loopdiag_row  # not the task's: it may have asked for something else before it reads
             if row and not words[row + BODY]:
                 words[row + BODY] = now() >> TICK_SHIFT & MASK
             return body
 
         return aread
 
-    client, response = original(module, "AsyncClient"), original(module, "Response")
-    replace(client, "send", make_send)
-    replace(client, "_build_redirect_request", make_redirect)
+    client._loopdiag_watched = True
+    response._loopdiag_row = 0
     replace(response, "__init__", make_response)
     replace(response, "aread", make_read)

@@ -4,11 +4,13 @@ Programs need none of this.  The scenario worker knows the due times of an open 
 to be watched at; both say so here.  Without a recorder every function is a no-op.
 """
 
+import sys
 from collections.abc import Callable
 
 from . import recorder
-from .context import DONE, LINK, A, C, Rows, current, forget_current, set_current
-from .schema import MASK, TICK_SHIFT
+from .context import DONE, ENDS, LINK, MARKED, A, C, Rows, current, forget_current, set_current
+from .ends import ending
+from .schema import FLAGS, MASK, TICK_SHIFT
 
 REQUEST, DUE, CREATED, FIRST_RUN = A["request"], A["due"], A["created"], A["first_run"]
 
@@ -35,8 +37,10 @@ def begin(request: int, due_ns: int, created_ns: int) -> None:
     row = _rows.attempts.open()
     words = _rows.attempts.words
     at = _now()
-    _rows.attempts.quads[row >> 1] = at
+    if row:  # the sink has no t0: it would be taken for a row
+        _rows.attempts.quads[row >> 1] = at
     words[row + REQUEST] = request
+    words[row + A["flags"]] = MARKED
     words[row + DUE] = due_ns >> TICK_SHIFT & MASK
     words[row + CREATED] = created_ns >> TICK_SHIFT & MASK
     words[row + FIRST_RUN] = at >> TICK_SHIFT & MASK
@@ -55,15 +59,29 @@ def decoded() -> None:
 
 
 def end() -> None:
-    """The request is done."""
-    if _rows is not None:
-        _rows.attempts.words[forget_current() + DONE] = _now() >> TICK_SHIFT & MASK
+    """The request is done; say so in a ``finally``, where an exception that passes through tells how it ended."""
+    if _rows is None:
+        return
+    row = forget_current()
+    error = sys.exc_info()[1]
+    if error is not None and error.__traceback__ is not None and error.__traceback__.tb_frame is sys._getframe(1):
+        _ended(row, error)
+    _rows.attempts.words[row + DONE] = _now() >> TICK_SHIFT & MASK
 
 
 def failed() -> None:
-    """The request ended without an answer."""
+    """The request ended without an answer; say so where its exception is handled, which tells whether it was a time-out."""
     if _rows is not None:
-        _rows.flag(current(), "error")
+        _ended(current(), sys.exc_info()[1])
+
+
+def _ended(row: int, error: "BaseException | None") -> None:
+    """Flag how the attempt in `row` ended: the library knows best, except that whoever cancels it knows why."""
+    assert _rows is not None
+    words = _rows.attempts.words
+    flags = words[row + A["flags"]]
+    if not flags & ENDS & ~FLAGS["cancelled"]:
+        words[row + A["flags"]] = flags & ~ENDS | FLAGS["error" if error is None else ending(error)]
 
 
 def answered(status: int, wire_bytes: int) -> None:
@@ -79,7 +97,8 @@ def connection(begun_ns: int, made_ns: int) -> int:
     if _rows is None:
         return 0
     link = _rows.begin_connection(current())
-    _rows.connections.quads[link >> 1] = begun_ns
+    if link:
+        _rows.connections.quads[link >> 1] = begun_ns
     _rows.connections.words[link + C["tcp_start"]] = begun_ns >> TICK_SHIFT & MASK
     _rows.connections.words[link + C["tcp_end"]] = made_ns >> TICK_SHIFT & MASK
     _rows.connections.words[link + C["made"]] = made_ns >> TICK_SHIFT & MASK

@@ -16,6 +16,7 @@ from .schema import TABLES, row_words
 
 HEADER_BYTES = 256  # of the .npy header, padded: rows begin on a boundary of their own
 BLOCK_ROWS = 256
+SWEEP_ROWS = 64 * BLOCK_ROWS
 CAPACITY_ROWS = {
     "attempts": 1 << 22,
     "connections": 1 << 21,
@@ -23,6 +24,7 @@ CAPACITY_ROWS = {
     "pauses": 1 << 20,
     "executor": 1 << 21,
     "samples": 1 << 20,
+    "events": 1 << 22,
 }
 
 MADV_POPULATE_WRITE = 23  # Linux: fetch pages for writing now; Python does not name it
@@ -96,6 +98,8 @@ class Table:
         if self._reserved > 2 * BLOCK_ROWS:
             first = (at - 2 * block) // mmap.PAGESIZE * mmap.PAGESIZE
             self._map.madvise(mmap.MADV_DONTNEED, first, block)  # the pages stay in the file; a late stamp fetches its page again
+            if self._reserved % SWEEP_ROWS == 0:
+                self._map.madvise(mmap.MADV_DONTNEED, 0, first)  # what late stamps fetched again, too
 
     def _grow(self) -> bool:
         """Make room for one more row; False, and a row lost, where there is none."""

@@ -15,7 +15,7 @@ ATTEMPT = {
     "request": "<u4",  # number of the request; attempts of one request share it
     "connection": "<u4",  # row number in `connections`; 0: none
     "status": "<u4",  # HTTP status; 0: no answer
-    "flags": "<u4",  # FLAGS below; bits 16-23 the attempt's number from 0, bits 24-31 the redirect hop
+    "flags": "<u4",  # FLAGS below; bits 12-15 the bookkeeping's own (context.py), bits 16-23 the attempt's number from 0, bits 24-31 the redirect hop
     "assignments": "<u4",  # how often the pool gave it a connection
     "wire_bytes": "<u4",  # bytes of the answer as received, its head included, before content decoding
     "due": "<u4",  # stamps from here on
@@ -45,6 +45,8 @@ CONNECTION = {
     "flags": "<u4",
     "dns_start": "<u4",  # stamps from here on
     "dns_end": "<u4",
+    "lookup_start": "<u4",  # uvloop looks the address up again when it connects, numeric as it is, in libuv's threads
+    "lookup_end": "<u4",
     "tcp_start": "<u4",
     "tcp_end": "<u4",
     "tls_start": "<u4",
@@ -54,7 +56,7 @@ CONNECTION = {
     "address_attempts": "<u4",
     "tls_cpu_ns": "<u4",
     "tls_steps": "<u4",
-    "rtt_us": "<u4",
+    "rtt_us": "<u4",  # the shortest round trip that the kernel measured; 0: none
     "retransmits": "<u4",
     "local_port": "<u4",
     "record_cpu_ns": "<u4",
@@ -100,6 +102,13 @@ SAMPLE = {
     "flags": "<u4",
 }
 
+#: only in the verify mode: what the libraries' public events said, beside our stamps
+EVENT = {
+    "t0": "<u8",  # the event came
+    "row": "<u4",  # row number in `attempts`
+    "event": "<u4",  # its number, from the module that listens to the library
+}
+
 TABLES = {
     "attempts": ATTEMPT,
     "connections": CONNECTION,
@@ -107,10 +116,11 @@ TABLES = {
     "pauses": PAUSE,
     "executor": EXECUTOR,
     "samples": SAMPLE,
+    "events": EVENT,
 }
 
 ATTEMPT_STAMPS = tuple(ATTEMPT)[7:]
-CONNECTION_STAMPS = tuple(CONNECTION)[4:12]
+CONNECTION_STAMPS = tuple(CONNECTION)[4:14]
 
 FLAGS = {
     "reused": 1,

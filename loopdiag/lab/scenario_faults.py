@@ -50,8 +50,8 @@ def _arm_faults(scenario: Scenario, *, exact: bool) -> Iterator[Fault]:
             )
         if arm in scenario.arms[:i]:
             yield Fault(key, f"{show(arm.name)} stands in the list twice")
-        if arm.client == "httpx" and scenario.target.http == "2" and not find_spec("h2"):
-            yield Fault(key, 'httpx needs the optional part h2 for HTTP/2; run: pip install "loopdiag[http2]"')
+        if arm.client in {"httpx", "httpx2"} and scenario.target.http == "2" and not find_spec("h2"):
+            yield Fault(key, f'{arm.client} needs the optional part h2 for HTTP/2; run: pip install "loopdiag[http2]"')
 
 
 def parse_arm(text: str) -> Arm | None:

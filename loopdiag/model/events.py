@@ -18,6 +18,7 @@ PHASES: MappingProxyType[str, tuple[Kind, str, str]] = MappingProxyType(
         "pool": ("wait", "waits for a connection of the pool", "blocked"),
         "shared": ("wait", "waits on a connection that another request opens", "blocked"),
         "dns": ("wait", "name look-up", "dns"),
+        "lookup": ("wait", "uvloop looks the numeric address up again, in its threads", "blocked"),
         "connect": ("wait", "TCP connect", "connect"),
         "ssl": ("wait", "TLS handshake", "ssl"),
         "resume": ("wait", "has a connection, but is not yet resumed by the loop", "blocked"),
@@ -33,7 +34,12 @@ PHASES: MappingProxyType[str, tuple[Kind, str, str]] = MappingProxyType(
     }
 )
 
-#: stamp → stamps that may come next; "" is the start, and `done` or `released` may end any life
+#: stamp → stamps that may come next; "" is the start, and `done` or `released` may end any life.  What may surprise:
+#: `assigned` may come again: a pool gives one idle connection to several requests, and turns all but one away;
+#: `rx_kernel`, `rx_last` and `first_byte` may come before `send_end`: an answer may be there before its writer is resumed, or before the request is written whole;
+#: `rx_last` may come before `first_byte`: the kernel had received all of the answer before the loop read any of it;
+#: `last_byte` and `released` may come before `headers` and `body`: a connection is given back by the protocol, before the request's task is resumed;
+#: `released` may come after `done`: who is cancelled is done before its connection is closed
 MAY_FOLLOW: MappingProxyType[str, frozenset[str]] = MappingProxyType(
     {
         "": frozenset({"due", "created", "first_run", "enqueued"}),
@@ -44,11 +50,11 @@ MAY_FOLLOW: MappingProxyType[str, frozenset[str]] = MappingProxyType(
         "assigned": frozenset({"assigned", "resumed", "done", "released"}),
         "resumed": frozenset({"assigned", "stream", "send_start", "done", "released"}),
         "stream": frozenset({"send_start", "done", "released"}),
-        "send_start": frozenset({"send_end", "rx_kernel", "first_byte", "headers", "done", "released"}),
-        "send_end": frozenset({"rx_kernel", "first_byte", "headers", "done", "released"}),
-        "rx_kernel": frozenset({"first_byte", "send_end", "headers", "done", "released"}),
+        "send_start": frozenset({"send_end", "rx_kernel", "rx_last", "first_byte", "headers", "done", "released"}),
+        "send_end": frozenset({"rx_kernel", "rx_last", "first_byte", "headers", "done", "released"}),
+        "rx_kernel": frozenset({"rx_last", "first_byte", "send_end", "headers", "done", "released"}),
         "first_byte": frozenset({"headers", "rx_last", "last_byte", "send_end", "done", "released"}),
-        "rx_last": frozenset({"headers", "last_byte", "done", "released"}),
+        "rx_last": frozenset({"first_byte", "send_end", "headers", "last_byte", "done", "released"}),
         "headers": frozenset({"rx_last", "last_byte", "body", "released", "done"}),
         "last_byte": frozenset({"headers", "released", "body", "done"}),
         "body": frozenset({"decoded", "released", "done"}),
@@ -67,3 +73,15 @@ def legal(order: list[str]) -> str | None:
             return f"{stamp!r} may not follow {state or 'the start'!r}"
         state = stamp
     return None
+
+
+def diagram() -> str:
+    """Draw the table as a Mermaid state diagram without the ways to `done` and `released`, which may follow nearly everywhere."""
+    anywhere = {"done", "released"}
+    edges = [
+        f"    {state or '[*]'} --> {name}"
+        for state, followers in MAY_FOLLOW.items()
+        for name in MAY_FOLLOW  # in the table's order
+        if state != "done" and name in followers - anywhere
+    ]
+    return "\n".join(["stateDiagram-v2", *edges, ""])

@@ -19,6 +19,7 @@ class Attempt(Value, frozen=True, kw_only=True):
 
     request: int
     number: int = 0  # of the attempt: 0, then 1, … for retries and redirects
+    hop: int | None = None  # how many redirects led to it; None: not observed
     connection: int | None = None
     status: int | None = None
     flags: tuple[str, ...] = ()
@@ -111,4 +112,5 @@ class Timeline(Value, frozen=True, kw_only=True):
     lag: Lag | None = None
     process: Process | None = None
     faults: tuple[str, ...] = ()  # broken invariants, one line each
+    left_out: dict[str, int] = {}  # table → rows for which a very large trial has no object here
     not_observed: dict[str, str] = {}

@@ -71,6 +71,7 @@ CLIENTS: Registry[type[Client]] = Registry(
     {
         "aiohttp": "loopdiag.lab.clients.aiohttp:AiohttpClient",
         "httpx": "loopdiag.lab.clients.httpx:HttpxClient",
+        "httpx2": "loopdiag.lab.clients.httpx2:Httpx2Client",
         "fake": "loopdiag.lab.clients.fake:FakeClient",
     },
 )

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from loopdiag.errors import Unavailable
 from loopdiag.lab.clients import Answer, ClientOptions, missing, tls_context
 from loopdiag.model.scenario import Pool
-
-if TYPE_CHECKING:
-    import httpx
 
 #: httpx's documented defaults; ``httpx.Limits()`` itself has none
 DEFAULT_LIMIT, DEFAULT_KEEPALIVE, DEFAULT_KEEPALIVE_S = 100, 20, 5.0
@@ -31,8 +28,15 @@ class HttpxClient:
     )
 
     def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None
+        self._client: Any = None  # an AsyncClient of `library`
         self._method = "GET"
+
+    @staticmethod
+    def library() -> ModuleType:
+        """Return httpx, imported."""
+        import httpx
+
+        return httpx
 
     @staticmethod
     def available() -> str | None:
@@ -50,17 +54,16 @@ class HttpxClient:
         Raises:
             Unavailable: HTTP/2 without its optional package.
         """
-        import httpx
-
+        library = self.library()
         if options.http == "2" and (why := missing("h2")):
-            raise Unavailable(f"httpx needs h2 for HTTP/2: {why}")
+            raise Unavailable(f"{library.__name__} needs h2 for HTTP/2: {why}")
         self._method = options.method
         arguments: dict[str, Any] = {}
         if options.pool != Pool():
-            arguments["limits"] = _limits(options.pool)
+            arguments["limits"] = library.Limits(**_limits(options.pool))
         if options.user_agent:
             arguments["headers"] = {"User-Agent": options.user_agent}
-        self._client = httpx.AsyncClient(
+        self._client = library.AsyncClient(
             http2=options.http == "2",
             verify=tls_context(options.ca_file),
             timeout=options.timeout_s,
@@ -81,14 +84,12 @@ class HttpxClient:
             await self._client.aclose()
 
 
-def _limits(pool: Pool) -> "httpx.Limits":
-    """Translate the scenario's pool; a limit per host is a limit, because a scenario has one host."""
-    import httpx
-
+def _limits(pool: Pool) -> dict[str, float | None]:
+    """Translate the scenario's pool into the arguments of ``Limits``; a limit per host is a limit, because a scenario has one host."""
     limit = DEFAULT_LIMIT if pool.limit is None else pool.limit
     bounds = [bound for bound in (limit, pool.limit_per_host) if bound]
-    return httpx.Limits(
-        max_connections=min(bounds) if bounds else None,
-        max_keepalive_connections=DEFAULT_KEEPALIVE if pool.keepalive is None else pool.keepalive or None,
-        keepalive_expiry=DEFAULT_KEEPALIVE_S if pool.keepalive_s is None else pool.keepalive_s or None,
-    )
+    return {
+        "max_connections": min(bounds) if bounds else None,
+        "max_keepalive_connections": DEFAULT_KEEPALIVE if pool.keepalive is None else pool.keepalive or None,
+        "keepalive_expiry": DEFAULT_KEEPALIVE_S if pool.keepalive_s is None else pool.keepalive_s or None,
+    }
