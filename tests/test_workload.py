@@ -93,6 +93,20 @@ def test_poisson_arrivals_are_the_seeds() -> None:
     assert max(gaps) > 3e7
 
 
+def test_no_request_begins_before_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A loop that counts whole milliseconds and rounds them, as uvloop does, wakes early; nothing is begun then.
+    call_later = VirtualTimeLoop.call_later
+
+    def rounding(self: VirtualTimeLoop, delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        return call_later(self, round(delay * 1e3) / 1e3, *args, **kwargs)
+
+    monkeypatch.setattr(VirtualTimeLoop, "call_later", rounding)
+    outcome, client = run(Workload(kind="open", rate_per_s=700), 50, lambda _: 1.0)
+    late = [at - outcome.t0_ns - round(k / 700 * 1e9) for k, at in enumerate(client.begun_ns)]
+    assert min(late) >= 0
+    assert max(late) <= 10**6
+
+
 @pytest.mark.parametrize("workload", [Workload(), Workload(concurrency=2), Workload(kind="open", rate_per_s=10)])
 def test_failures_are_counted_and_never_end_the_trial(workload: Workload) -> None:
     # Each failure is one of a kind; the others keep their bodies.

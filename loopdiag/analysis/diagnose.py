@@ -1,12 +1,13 @@
 """A recording and its tables → the diagnosis: each arm's law and slope, what the instruments cost, what was not observed."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loopdiag.analysis.answer import answer
+from loopdiag.analysis.medians import largest, loop_lag, phases, reused
 from loopdiag.analysis.noise import repetition_noise
 from loopdiag.analysis.overhead import paired_ratio
 from loopdiag.analysis.scaling import fit_law, slope
@@ -41,11 +42,9 @@ def diagnose(recording: Recording, tables: Callable[[str], Tables]) -> Document:
         noise=repetition_noise({(name, n): seconds for name in names for n, seconds in points(recording.trials, name).items()}),
         lost=_summed(trial.lost for trial in recording.trials),
         errors=_summed(trial.errors for trial in recording.trials if trial.spec.repetition >= 0),
-        not_observed=tuple(
-            sorted({f"{trial.spec.arm.name}: {what}: {why}" for trial in observed for what, why in trial.not_observed.items()})
-        ),
+        not_observed=tuple(sorted({f"{line.arm}: {what}: {why}" for line in timelines for what, why in line.not_observed.items()})),
         not_measured=recording.skipped,
-        warnings=(*recording.warnings, *_warnings(arms, timelines)),
+        warnings=(*recording.warnings, *_warnings(arms, timelines), *_of_trials(recording.trials)),
         environment=recording.environment,
     )
     return Document(diagnosis=diagnosis, recording=recording, timelines=timelines)
@@ -65,6 +64,7 @@ def _arm(name: str, recording: Recording, timelines: list[Timeline]) -> ArmDiagn
     totals = points(mine, name)
     bare = [trial for trial in mine if trial.usable and trial.spec.tier == "bare"]
     busiest = max((trial.server_utilisation for trial in bare if trial.server_utilisation is not None), default=None)
+    seen = largest(timelines)
     seed = recording.plan_seed
     law = fit_law(totals, seed=seed)
     return ArmDiagnosis(
@@ -76,8 +76,11 @@ def _arm(name: str, recording: Recording, timelines: list[Timeline]) -> ArmDiagn
         law=law,
         slope_ms=slope(totals, seed=seed),
         connections_per_request=_connections(bare),
-        reused_share=_reused(timelines),
-        phases_ms=_phases(timelines),
+        reused_share=reused(seen),
+        phases_ms=phases(seen),
+        unattributed_share=max((line.unattributed_share for line in seen if line.unattributed_share is not None), default=None),
+        unattributed_p95=max((line.unattributed_p95 for line in seen if line.unattributed_p95 is not None), default=None),
+        lag=loop_lag(seen),
         server_utilisation=busiest,
         errors=_summed(trial.errors for trial in mine),
         failed=_failures(mine),
@@ -94,40 +97,25 @@ def _connections(bare: list[TrialResult]) -> float | None:
     return float(np.median(opened))
 
 
-def _largest(timelines: list[Timeline]) -> list[Timeline]:
-    largest = max((line.n for line in timelines), default=0)
-    return [line for line in timelines if line.n == largest]
-
-
-def _reused(timelines: list[Timeline]) -> float | None:
-    attempts = [attempt for line in _largest(timelines) for attempt in line.attempts]
-    return sum("reused" in attempt.flags for attempt in attempts) / len(attempts) if attempts else None
-
-
-def _phases(timelines: list[Timeline]) -> dict[str, float]:
-    """Median milliseconds of each phase per attempt at the largest N; a phase that an attempt did not go through counts as 0 there."""
-    spent: dict[str, list[float]] = defaultdict(list)
-    attempts = [attempt for line in _largest(timelines) for attempt in line.attempts]
-    for attempt in attempts:
-        own: dict[str, int] = defaultdict(int)
-        for phase in attempt.phases:
-            own[phase.name] += phase.end_ns - phase.start_ns
-        for name, length in own.items():
-            spent[name].append(length / 1e6)
-    return {name: float(np.median(lengths + [0.0] * (len(attempts) - len(lengths)))) for name, lengths in spent.items()}
-
-
 def _overhead(arm: str, trials: tuple[TrialResult, ...]) -> Overhead:
     """Client CPU of the arm's timeline trials over that of its bare ones."""
     cells: dict[str, dict[int, list[float]]] = {"bare": defaultdict(list), "timeline": defaultdict(list)}
     for trial in trials:
         if trial.usable and trial.spec.arm.name == arm and trial.spec.tier in cells and trial.cpu_s:
             cells[trial.spec.tier][trial.spec.n].append(trial.cpu_s)
+    own = _own_estimate([trial for trial in trials if trial.usable and trial.spec.arm.name == arm and trial.spec.tier == "timeline"])
     found = paired_ratio(cells["bare"], cells["timeline"])
     if found is None:
-        return Overhead(tier="timeline", arm=arm, why="no value of N was measured both with and without it")
+        return Overhead(tier="timeline", arm=arm, own_estimate=own, why="no value of N was measured both with and without it")
     ratio, low, high = found
-    return Overhead(tier="timeline", arm=arm, ratio=ratio, low=low, high=high, why=None if low is not None else "one pair has no interval")
+    why = None if low is not None else "one pair has no interval"
+    return Overhead(tier="timeline", arm=arm, ratio=ratio, low=low, high=high, own_estimate=own, why=why)
+
+
+def _own_estimate(trials: list[TrialResult]) -> float | None:
+    """What the instruments say that they cost, over the client CPU of the trials in which they said so."""
+    told = [(sum(trial.costs_ns.values()) / 1e9, trial.cpu_s) for trial in trials if trial.costs_ns and trial.cpu_s]
+    return sum(cost for cost, _ in told) / sum(cpu_s for _, cpu_s in told) if told else None
 
 
 def _witness(names: list[str], observed: list[TrialResult], tables: Callable[[str], Tables]) -> Iterator[Witness]:
@@ -163,3 +151,10 @@ def _warnings(arms: tuple[ArmDiagnosis, ...], timelines: tuple[Timeline, ...]) -
     yield from (f"timeline: {fault}" for fault in broken[:5])
     if len(broken) > 5:
         yield f"timeline: {len(broken) - 5} more broken invariants"
+
+
+def _of_trials(trials: tuple[TrialResult, ...]) -> Iterator[str]:
+    """What the instruments, the worker or the target warned of, each once an arm."""
+    said = Counter((trial.spec.arm.name, warning) for trial in trials for warning in trial.warnings)
+    for (arm, warning), count in said.items():
+        yield f"{arm}: {warning}" + (f" (in {count} trials)" if count > 1 else "")

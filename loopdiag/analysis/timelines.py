@@ -1,58 +1,50 @@
-"""Columns → timelines: every attempt as phases without overlap or gap, checked against the invariants.
+"""A trial's columns → its timeline: attempts as phases, connections, what the loop and the process did, all cut to the trial.
 
-For every request Σ phases = done - created.  A phase ends where the next stamp that was observed begins; time in which a request should
-have been run by its loop while the loop sat idle in its poll is shown by no stamp and becomes `unattributed`.
+A trial of a million requests is worked on in columns throughout; objects are made of a bounded number of its rows, and what is left out is said.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loopdiag.analysis.columns import MISSING, Ints, backwards, stamps, used
+from loopdiag.analysis.columns import LINK_STAMPS, MISSING, Ints, Rows, Tables, attempt_numbers, length, one_loop, opened
 from loopdiag.analysis.idle import Idle
+from loopdiag.analysis.invariants import check
+from loopdiag.analysis.lag import Bounds, lag
+from loopdiag.analysis.lives import FLAGS, Attempts, Chunk
+from loopdiag.analysis.phases import charge
+from loopdiag.analysis.process import NO_TABLE, jobs, pauses, process
 from loopdiag.model.recording import TrialResult
-from loopdiag.model.timeline import Attempt, Connection, Iterations, Phase, Timeline
+from loopdiag.model.timeline import Attempt, Connection, Iterations, Timeline
 
-Tables = Mapping[str, NDArray[np.void]]
-Marks = dict[str, int]  # stamp → nanoseconds since the trial began; only what was observed
+#: so many requests, and connections, and iterations, are made objects of; of more, so many are chosen evenly
+MOST = 50_000
+#: the slowest requests, which are never left out
+SLOWEST = 100
 
-STAMPS = (
-    "due", "created", "first_run", "enqueued", "assigned", "resumed", "stream", "send_start", "send_end",
-    "rx_kernel", "first_byte", "headers", "rx_last", "last_byte", "body", "decoded", "released", "done",
-)  # fmt: skip
-LINK_STAMPS = ("dns_start", "dns_end", "tcp_start", "tcp_end", "tls_start", "tls_end", "made", "closed")
-FLAGS = (
-    "reused", "dns_hit", "dns_coalesced", "shared_connect", "retried", "redirected",
-    "cancelled", "error", "rx_coalesced", "eager", "timed_out", "http2",
-)  # fmt: skip
-
-#: the order that stamps of one attempt must keep (others may interleave: see model/events.py)
-MONOTONE = ("created", "first_run", "enqueued", "assigned", "resumed", "send_start", "first_byte", "last_byte", "body", "decoded", "done")
-LINK_MONOTONE = ("dns_start", "dns_end", "tcp_start", "tcp_end", "tls_start", "tls_end", "made")
-
-#: phases in which only the loop keeps the request waiting: idle time inside them is unattributed
-LOOP_BOUND = frozenset({"start", "prepare", "resume", "handover", "finish"})
+TABLES = ("attempts", "connections", "iterations", "pauses", "executor", "samples")
 
 
 def resolve(tables: Tables, trial: TrialResult) -> Timeline:
     """The timeline of one trial.  `tables` are its raw tables (rows as in ``instruments/schema.py``, row 0 the sink)."""
-    since = trial.t0_ns or 0
-    attempts, links = tables.get("attempts"), tables.get("connections")
-    connections = _connections(links, since) if links is not None else {}
-    iterations = tables.get("iterations")
-    idle = Idle.of(iterations, since)
-    rows = used(attempts, since) if attempts is not None else np.empty(0, dtype=np.int64)
-    faults: list[str] = []
-    resolved: list[Attempt] = []
-    if attempts is not None and len(rows):
-        columns = stamps(attempts[rows], STAMPS)
-        faults += [f"{a} after {b} in {count} attempts" for (a, b), count in backwards(columns, MONOTONE).items()]
-        resolved = list(_attempts(attempts[rows], columns, connections, idle, since))
-    if links is not None:
-        begun = stamps(links[used(links, since)], LINK_STAMPS)
-        faults += [f"{a} after {b} in {count} connections" for (a, b), count in backwards(begun, LINK_MONOTONE).items()]
+    since, until = trial.t0_ns or 0, trial.t1_ns
+    missing = {name: NO_TABLE for name in TABLES if name not in tables} | trial.not_observed
+    tables = {name: rows for name, rows in tables.items() if name not in missing}
+    attempts = Attempts(tables, since)
+    idle = Idle.of(tables.get("iterations"), since, until)
+    totals, lost = _times(attempts, idle)
+    chosen = _chosen(attempts, totals)
+    run_queue_ns = None if trial.run_queue_s is None else round(trial.run_queue_s * 1e9)
+    bounds = Bounds.of(tables.get("iterations"), since, until, run_queue_ns)
+    resolved = tuple(_attempts(attempts, chosen, idle, bounds))
+    connections, links_left_out = _connections(tables.get("connections"), attempts, resolved)
+    iterations = _iterations(tables.get("iterations"), since, until)
+    account, no_lag = lag(tables, since, until)
+    counted, no_process = process(tables, since, until)
+    missing |= {name: why for name, why in (("lag", no_lag), ("process", no_process)) if why}
+    shares = _shares(attempts, totals, lost)
+    left_out = {"attempts": len(attempts.numbers) - len(chosen), "connections": links_left_out}
     return Timeline(
         trial=trial.spec.id,
         arm=trial.spec.arm.name,
@@ -60,157 +52,130 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
         repetition=trial.spec.repetition,
         t0_ns=since,
         total_ns=round((trial.total_s or 0) * 1e9),
-        attempts=tuple(resolved),
-        connections=tuple(connections.values()),
-        iterations=_iterations(iterations, since, trial.t1_ns),
-        unattributed_share=_unattributed(resolved),
-        faults=tuple(faults),
-        not_observed=trial.not_observed,
+        attempts=resolved,
+        connections=connections,
+        iterations=iterations,
+        unattributed_share=float(np.median(shares)) if len(shares) else None,
+        unattributed_p95=float(np.percentile(shares, 95)) if len(shares) else None,
+        pauses=pauses(tables, since, until),
+        jobs=jobs(tables, since, until),
+        lag=account,
+        process=counted,
+        faults=check(tables, since),
+        left_out={name: count for name, count in left_out.items() if count},
+        not_observed=missing,
     )
 
 
-def _marks(columns: Mapping[str, Ints], index: int, since: int) -> Marks:
-    return {name: int(column[index]) - since for name, column in columns.items() if column[index] != MISSING}
+def _times(attempts: Attempts, idle: Idle | None) -> tuple[Ints, Ints]:
+    """How long each attempt took, and how much of it no stamp shows."""
+    totals, lost = np.zeros(len(attempts.numbers), dtype=np.int64), np.zeros(len(attempts.numbers), dtype=np.int64)
+    at = 0
+    for chunk in attempts.chunks():
+        here = slice(at, at + len(chunk.rows))
+        charged = charge(chunk.lives, idle)
+        totals[here], lost[here] = charged.total, charged.unattributed
+        at = here.stop
+    return totals, lost
 
 
-def _connections(rows: NDArray[np.void], since: int) -> dict[int, Connection]:
-    """Connection number (the row's) → connection, for those opened in the trial."""
-    numbers = used(rows, since)
-    columns = stamps(rows[numbers], LINK_STAMPS)
-    found = {}
-    for index, number in enumerate(numbers.tolist()):
-        row = rows[number]
-        found[number] = Connection(
-            number=number,
-            request=int(row["request"]) or None,
-            requests=int(row["requests"]),
-            stamps=_marks(columns, index, since),
-            address_attempts=int(row["address_attempts"]) or None,
-            tls_cpu_ns=int(row["tls_cpu_ns"]) if row["tls_steps"] else None,
-            rtt_us=int(row["rtt_us"]) or None,
-            retransmits=int(row["retransmits"]) if row["rtt_us"] else None,
-        )
-    return found
+def _shares(attempts: Attempts, totals: Ints, lost: Ints) -> NDArray[np.float64]:
+    """The unattributed share of each request's time, over all its attempts."""
+    _, which = np.unique(attempts.requests, return_inverse=True)
+    whole, unknown = np.bincount(which, weights=totals), np.bincount(which, weights=lost)
+    return unknown[whole > 0] / whole[whole > 0]
 
 
-def _attempts(
-    rows: NDArray[np.void], columns: Mapping[str, Ints], connections: Mapping[int, Connection], idle: Idle | None, since: int
-) -> Iterator[Attempt]:
-    marks = [_marks(columns, index, since) for index in range(len(rows))]
-    requests = rows["request"].tolist()
-    following = _next_attempt(requests)
-    for index, row in enumerate(rows):
-        own = marks[index]
-        then = following[index]
-        end = marks[then].get("enqueued") if then is not None else _done(own)
-        flags = int(row["flags"])
-        number = int(row["connection"])
-        link = connections.get(number)
-        began = link is not None and link.request == requests[index] and not flags & 1
+def _chosen(attempts: Attempts, totals: Ints) -> Ints:
+    """Which attempts to show, ascending: all of them, or those of evenly chosen requests and of the slowest."""
+    requests, which = np.unique(attempts.requests, return_inverse=True)
+    if len(requests) <= MOST:
+        return np.arange(len(attempts.numbers))
+    kept = np.zeros(len(requests), dtype=bool)
+    kept[np.linspace(0, len(requests) - 1, MOST - SLOWEST).astype(np.int64)] = True
+    kept[np.argsort(np.bincount(which, weights=totals))[-SLOWEST:]] = True
+    return np.flatnonzero(kept[which])
+
+
+def _attempts(attempts: Attempts, chosen: Ints, idle: Idle | None, bounds: Bounds | None) -> Iterator[Attempt]:
+    for chunk in attempts.chunks(chosen):
+        yield from _of_chunk(chunk, idle, bounds)
+
+
+def _of_chunk(chunk: Chunk, idle: Idle | None, bounds: Bounds | None) -> Iterator[Attempt]:
+    rows = chunk.rows
+    first_byte = chunk.lives.stamps["first_byte"]
+    low, high = (np.full(len(rows), MISSING),) * 2 if bounds is None else bounds.at(first_byte)
+    columns = zip(
+        rows["request"].tolist(), attempt_numbers(rows).tolist(), chunk.link.tolist(), rows["connection"].tolist(), rows["status"].tolist(),
+        rows["flags"].tolist(), rows["assignments"].tolist(), rows["wire_bytes"].tolist(), low.tolist(), high.tolist(),
+        _marks(chunk.lives.stamps), charge(chunk.lives, idle).phases(),
+        strict=True,
+    )  # fmt: skip
+    for request, number, link, recorded, status, flags, assignments, wire_bytes, least, most, marks, phases in columns:
         yield Attempt(
-            request=requests[index],
-            number=flags >> 16 & 0xFF,
-            connection=number or None,
-            status=int(row["status"]) or None,
+            request=request,
+            number=number,
+            hop=flags >> 24,
+            connection=link or recorded or None,
+            status=status or None,
             flags=tuple(name for bit, name in enumerate(FLAGS) if flags & 1 << bit),
-            assignments=int(row["assignments"]) or None,
-            wire_bytes=int(row["wire_bytes"]) or None,
-            stamps=own,
-            phases=tuple(_phases(own, link, began=began, end=end, idle=idle)),
+            assignments=assignments or None,
+            wire_bytes=wire_bytes or None,
+            lag_low_ns=None if least == MISSING else least,
+            lag_high_ns=None if most == MISSING else most,
+            stamps=marks,
+            phases=phases,
         )
 
 
-def _next_attempt(requests: list[int]) -> list[int | None]:
-    """For each row, the row of the same request's next attempt, if there is one (rows are in the order in which they were opened)."""
-    following: list[int | None] = [None] * len(requests)
-    seen: dict[int, int] = {}
-    for index in range(len(requests) - 1, -1, -1):
-        following[index] = seen.get(requests[index])
-        seen[requests[index]] = index
-    return following
+def _marks(columns: Mapping[str, Ints]) -> Iterator[dict[str, int]]:
+    """The stamps of each row: only what was observed."""
+    names = tuple(columns)
+    for times in zip(*(column.tolist() for column in columns.values()), strict=True):
+        yield {name: at for name, at in zip(names, times, strict=True) if at != MISSING}
 
 
-def _done(own: Marks) -> int | None:
-    """When the request was done: as the driver said, else when the last thing was seen of it."""
-    if "done" in own:
-        return own["done"]
-    return max((own[name] for name in ("headers", "last_byte", "body", "decoded", "released") if name in own), default=None)
-
-
-#: what begins at a stamp, before and after the connection's set-up
-BEFORE = (("first_run", "prepare"), ("enqueued", "pool"), ("assigned", "resume"))
-AFTER = (
-    ("send_start", "send"), ("send_end", "wait"), ("first_byte", "receive"),
-    ("last_byte", "handover"), ("body", "decode"), ("decoded", "finish"),
-)  # fmt: skip
-
-
-def _boundaries(own: Marks, link: Connection | None, *, began: bool, end: int) -> Iterator[tuple[int, str]]:
-    """(time, what begins there) in the order of an attempt's life; a phase lasts until the next boundary."""
-    # a later attempt of a request has no creation of its own: it begins at its pool
-    yield next((own[name] for name in ("created", "first_run", "enqueued") if name in own), end), "start"
-    yield from ((own[stamp], phase) for stamp, phase in BEFORE if stamp in own)
-    if link is not None and began:
-        yield from _set_up(link.stamps)
-    elif link is not None and link.stamps.get("made", 0) > own.get("assigned", end):
-        yield own["assigned"], "shared"
-        yield link.stamps["made"], "resume"
-    for stamp, phase in AFTER:
-        if stamp == "send_end" and "first_byte" in own and stamp in own:
-            yield min(own[stamp], own["first_byte"]), phase  # an answer may arrive before the writer is resumed
-        elif stamp == "body" and "decoded" not in own and stamp in own:
-            yield own[stamp], "finish"
-        elif stamp in own:
-            yield own[stamp], phase
-
-
-def _set_up(link: Marks) -> Iterator[tuple[int, str]]:
-    for phase, begin, finish in (("dns", "dns_start", "dns_end"), ("connect", "tcp_start", "tcp_end"), ("ssl", "tls_start", "tls_end")):
-        if begin in link and finish in link:
-            yield link[begin], phase
-            yield link[finish], "resume"
-
-
-def _phases(own: Marks, link: Connection | None, *, began: bool, end: int | None, idle: Idle | None) -> Iterator[Phase]:
-    if end is None:
-        return
-    steps = [*_boundaries(own, link, began=began, end=end), (end, "")]
-    at = steps[0][0]
-    for (_, name), (until, _next) in pairwise(steps):
-        finish = min(max(until, at), end)
-        if finish == at:
-            continue
-        lost = idle.between(at, finish) if idle is not None and name in LOOP_BOUND else 0
-        if finish - lost > at:
-            yield Phase(name=name, start_ns=at, end_ns=finish - lost)
-        if lost:
-            yield Phase(name="unattributed", start_ns=finish - lost, end_ns=finish)
-        at = finish
-
-
-def _iterations(rows: NDArray[np.void] | None, since: int, until: int | None) -> Iterations | None:
-    """The loop's iterations within the trial; None where they were not observed."""
+def _connections(rows: Rows | None, attempts: Attempts, shown: tuple[Attempt, ...]) -> tuple[tuple[Connection, ...], int]:
+    """The connections that were opened in the trial, and how many are left out: of very many, those that the attempts shown do not use."""
     if rows is None:
-        return None
-    inside = rows[used(rows, since)]
-    if until is not None:
-        inside = inside[inside["t0"].astype(np.int64) <= until]
-    if not len(inside):
-        return None
-    return Iterations(
-        start_ns=tuple((inside["t0"].astype(np.int64) - since).tolist()),
-        poll_ns=tuple((inside["poll"].astype(np.int64) << 7).tolist()),
-        run_ns=tuple((inside["run"].astype(np.int64) << 7).tolist()),
-        ready=tuple(inside["ready"].tolist()),
+        return (), 0
+    numbers = np.flatnonzero(attempts.links.begun != MISSING)
+    every = len(numbers)
+    if every > MOST:
+        numbers = np.intersect1d(numbers, np.array([attempt.connection or 0 for attempt in shown], dtype=np.int64))
+    columns = {name: attempts.links.stamps[name][numbers] for name in LINK_STAMPS if name in attempts.links.stamps}
+    found = tuple(_connection(rows[number], number, marks) for number, marks in zip(numbers.tolist(), _marks(columns), strict=True))
+    return found, every - len(found)
+
+
+def _connection(row: np.void, number: int, marks: dict[str, int]) -> Connection:
+    return Connection(
+        number=number,
+        request=int(row["request"]) or None,
+        requests=int(row["requests"]),
+        stamps=marks,
+        address_attempts=int(row["address_attempts"]) or None,
+        tls_cpu_ns=int(row["tls_cpu_ns"]) if row["tls_steps"] else None,
+        rtt_us=int(row["rtt_us"]) or None,
+        retransmits=int(row["retransmits"]) if row["rtt_us"] else None,
+        record_cpu_ns=int(row["record_cpu_ns"]) or None,
     )
 
 
-def _unattributed(attempts: list[Attempt]) -> float | None:
-    """Median over attempts of the unattributed share of their time."""
-    shares = []
-    for attempt in attempts:
-        whole = sum(phase.end_ns - phase.start_ns for phase in attempt.phases)
-        lost = sum(phase.end_ns - phase.start_ns for phase in attempt.phases if phase.name == "unattributed")
-        if whole:
-            shares.append(lost / whole)
-    return float(np.median(shares)) if shares else None
+def _iterations(rows: Rows | None, since: int, until: int | None) -> Iterations | None:
+    """The loop's iterations, cut to the trial; None where they were not observed.  Of very many, neighbours are taken together."""
+    inside, _ = one_loop(rows, since, until)
+    if inside is None:
+        return None
+    last = np.iinfo(np.int64).max if until is None else until
+    begun = opened(inside)
+    polled = begun + length(inside, "poll")
+    edges = [np.clip(edge, since, last) - since for edge in (begun, polled, polled + length(inside, "run"))]
+    first = np.arange(0, len(inside), -(-len(inside) // MOST))
+    return Iterations(
+        start_ns=tuple(edges[0][first].tolist()),
+        poll_ns=tuple(np.add.reduceat(edges[1] - edges[0], first).tolist()),
+        run_ns=tuple(np.add.reduceat(edges[2] - edges[1], first).tolist()),
+        ready=tuple(np.maximum.reduceat(inside["ready"], first).tolist()),
+    )

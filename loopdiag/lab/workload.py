@@ -8,7 +8,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import accumulate
 from random import Random
 from types import ModuleType
@@ -17,6 +17,8 @@ from loopdiag.lab.clients import Client, error_kind
 from loopdiag.lab.loops import Clock
 from loopdiag.model.scenario import Workload
 from loopdiag.model.value import Value
+
+MS = 1_000_000
 
 Request = Callable[[int, int, int], Coroutine[None, None, None]]  # number from 1, due_ns, created_ns
 
@@ -43,7 +45,7 @@ class Work:
     """
 
     def __init__(  # noqa: PLR0913 - a trial's parts
-        self, client: Client, urls: list[str], workload: Workload, *, clock: Clock, arrivals: Random, marks: ModuleType | None
+        self, client: Client, urls: Sequence[str], workload: Workload, *, clock: Clock, arrivals: Random, marks: ModuleType | None
     ) -> None:
         self._fetch, self._kinds = client.fetch, client.kinds
         self._urls, self._workload, self._clock, self._arrivals = urls, workload, clock, arrivals
@@ -97,6 +99,9 @@ class Work:
             due = t0 + offset
             if (early := due - clock()) > 0:
                 await asyncio.sleep(early / 1e9)
+            # uvloop counts whole milliseconds, and may wake before its time
+            while (early := due - clock()) > 0:  # noqa: ASYNC110 - what is waited for is a time
+                await asyncio.sleep(-(-early // MS) / 1e3)
             tasks.append(create(self._request(i) if self._marks is None else self._marked(i, due, clock())))
         await asyncio.gather(*tasks)
         return t0

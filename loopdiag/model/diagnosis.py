@@ -54,6 +54,20 @@ class CauseFound(Value, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+class LoopLag(Value, frozen=True, kw_only=True):
+    """How long the loop kept waiting what was ready, at the largest N: medians over its timeline trials."""
+
+    n: int
+    running_share: float  # of the trial, not in its poll
+    blocked_ms: float  # in iterations that ran for 10 ms or longer
+    blocked: float  # how many of those
+    longest_ms: float
+    expected_wait_ms: float  # estimate: mean wait of something that arrives at a random moment
+    kernel_ms: float | None = None  # kernel receive → first byte, median of the requests; None: no kernel stamps
+    first_byte_low_ms: float | None = None  # a first byte was readable at least so long before its callback, likewise
+    first_byte_high_ms: float | None = None  # and at most so long
+
+
 class Prescription(Value, frozen=True, kw_only=True):
     """The confirmed changes together, and what they measured."""
 
@@ -75,6 +89,9 @@ class ArmDiagnosis(Value, frozen=True, kw_only=True):
     connections_per_request: float | None = None
     reused_share: float | None = None
     phases_ms: dict[str, float] = {}  # median per request at the largest N in the timeline tier
+    unattributed_share: float | None = None  # of a request's time that no stamp shows: median over requests, in the worst trial there
+    unattributed_p95: float | None = None  # 95th percentile over requests, in the worst trial there
+    lag: LoopLag | None = None  # None: the loop's iterations were not observed
     server_utilisation: float | None = None  # the highest of its bare trials
     errors: dict[str, int] = {}
     failed: dict[str, int] = {}  # status → trials that did not end well
@@ -92,6 +109,7 @@ class Overhead(Value, frozen=True, kw_only=True):
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
+    own_estimate: float | None = None  # what the instruments say of themselves, as a share of the client CPU of these trials
     why: str | None = None
 
 
