@@ -84,6 +84,12 @@ NO_EFFECT: Final = (
         lambda s: not s.target.service.keep_alive,
         "with target.service.keep_alive = false each connection serves one request",
     ),
+    NoEffect(
+        "target.service.handshake_ms",
+        "target.tls",
+        lambda s: s.target.tls == "off",
+        'target.tls is "off", so there is no handshake to wait for',
+    ),
     NoEffect("target.service.keep_alive", "target.http", lambda s: s.target.http == "2", HTTP2),
     NoEffect("target.service.requests_per_connection", "target.http", lambda s: s.target.http == "2", HTTP2),
     NoEffect(

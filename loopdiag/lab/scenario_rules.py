@@ -109,6 +109,24 @@ RULES: Final = (
         )
         for name in ("concurrency", "rate_per_s", "requests_per_connection")
     ),
+    *(
+        rule
+        for name in ("accept_ms", "handshake_ms")
+        for rule in (
+            Rule(
+                f"target.service.{name}",
+                "target.http",
+                lambda s, name=name: s.target.http == "2" and getattr(s.target.service, name) > 0,  # type: ignore[misc] # mypy cannot type a lambda's default
+                'the embedded server for HTTP/2 accepts by itself, and at once; set http = "1.1", or remove the key',
+            ),
+            Rule(
+                f"target.service.{name}",
+                "arms",
+                lambda s, name=name: "fake" in clients(s) and getattr(s.target.service, name) > 0,  # type: ignore[misc] # mypy cannot type a lambda's default
+                "the client fake cannot play this; remove the key, or the fake arm",
+            ),
+        )
+    ),
     Rule(
         "target.service.law",
         "arms",

@@ -9,6 +9,7 @@ from typing import cast
 
 import httptools
 
+from loopdiag.lab.servers.accepting import Connect, LateAcceptor
 from loopdiag.lab.servers.behaviour import Behaviour
 from loopdiag.lab.servers.deadlines import Deadlines
 from loopdiag.lab.servers.exchange import Exchange, accepts_gzip
@@ -33,6 +34,7 @@ class Http1Front:
         self.tls = False
         self.deadlines: Deadlines
         self._servers: list[asyncio.Server] = []
+        self._acceptors: list[LateAcceptor] = []
 
     async def start(self, sockets: list[socket.socket], identity: Identity | None) -> None:
         """Serve on `sockets`."""
@@ -40,14 +42,24 @@ class Http1Front:
         context = None if identity is None else server_context(identity, "http/1.1")
         self.tls = context is not None
         self.deadlines = Deadlines(loop)
+        linger_s = LINGER_S if context else None
+        accept_ns, handshake_ns = self.behaviour.accept_ns, self.behaviour.handshake_ns if context else 0
+
+        def accepted(sock: socket.socket) -> Connect:
+            protocol = Http1Connection(self)  # now: it stamps the accept
+            return lambda: loop.connect_accepted_socket(lambda: protocol, sock, ssl=context, ssl_shutdown_timeout=linger_s)
+
         for listening in sockets:
+            if accept_ns or handshake_ns:
+                self._acceptors.append(LateAcceptor(listening, self.deadlines, accepted, accept_ns=accept_ns, handshake_ns=handshake_ns))
+                continue
             self._servers.append(
                 await loop.create_server(
                     lambda: Http1Connection(self),
                     sock=listening,
                     ssl=context,
                     backlog=BACKLOG,  # it listens once more, which must not shorten the queue
-                    ssl_shutdown_timeout=LINGER_S if context else None,
+                    ssl_shutdown_timeout=linger_s,
                 )
             )
 
@@ -55,6 +67,8 @@ class Http1Front:
         """Stop listening and forget the requests in service."""
         for server in self._servers:
             server.close()
+        for acceptor in self._acceptors:
+            acceptor.stop()
         self.deadlines.close()
 
 

@@ -34,7 +34,8 @@ class Http2Front:
     """Serves HTTP/2, with TLS or without.
 
     Raises:
-        InputError: the scenario asks for an end of connections after some requests, which HTTP/2 has no field for.
+        InputError: the scenario asks for an end of connections after some requests, which HTTP/2 has no field for, or for a late accept,
+            which granian does not know.
     """
 
     def __init__(self, behaviour: Behaviour, limits: Limits, witness: Witness) -> None:
@@ -43,6 +44,11 @@ class Http2Front:
             f'target.service.{key}: not with http = "2", where it would close nothing; http = "1.1" or no such line would be right'
             for key, asked in (("keep_alive", not service.keep_alive), ("requests_per_connection", service.requests_per_connection))
             if asked
+        ]
+        faults += [
+            f'target.service.{key}: not with http = "2", whose server accepts by itself; http = "1.1" or no such line would be right'
+            for key in ("accept_ms", "handshake_ms")
+            if getattr(service, key)
         ]
         if faults:
             raise InputError(*faults)
