@@ -189,7 +189,7 @@ def test_list_names_every_instrument(capsys: pytest.CaptureFixture[str]) -> None
     from loopdiag.instruments.bootstrap import INSTRUMENTS
 
     assert main(["list", "probes"]) == 0
-    assert capsys.readouterr().out.splitlines() == [name for _, name in INSTRUMENTS]
+    assert capsys.readouterr().out.splitlines() == [name for _, name, _level in INSTRUMENTS]
 
 
 def test_check_tells_each_thing_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
