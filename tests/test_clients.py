@@ -149,6 +149,7 @@ def test_every_client_tells_its_versions_and_whether_it_is_there(name: str) -> N
         ("aiohttp", ClientOptions(pool=Pool(keepalive=20)), "pool.keepalive"),
         ("fake", ClientOptions(service=Service(law="table", table="x")), "service.law"),
         ("fake", ClientOptions(service=Service(concurrency=3)), "service.concurrency"),
+        ("fake", ClientOptions(service=Service(accept_ms=3)), "service.accept_ms"),
     ],
 )
 def test_what_a_client_cannot_do_is_said(client: str, options: ClientOptions, word: str) -> None:

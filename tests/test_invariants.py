@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from raw_tables import BASE, table
 
 from loopdiag.analysis import lives
-from loopdiag.analysis.invariants import check
+from loopdiag.analysis.columns import STAMPS
+from loopdiag.analysis.invariants import check, legal_pairs
 from loopdiag.instruments import schema
 from loopdiag.model.events import MAY_FOLLOW, legal
 
@@ -117,3 +118,18 @@ def test_the_names_are_the_schemas() -> None:
 
     assert set(invariants.MONOTONE) <= set(schema.ATTEMPT_STAMPS)
     assert set(invariants.LINK_MONOTONE) <= set(schema.CONNECTION_STAMPS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unseen", "legal"),
+    [
+        ("resumed", "first_byte", (), False),
+        ("resumed", "first_byte", ("send_start",), True),
+        ("resumed", "headers", ("send_start", "first_byte"), True),
+        ("enqueued", "first_byte", ("send_start",), False),
+        ("enqueued", "first_byte", ("send_start", "resumed", "assigned"), True),
+    ],
+)
+def test_what_is_not_observed_may_lie_between(before: str, after: str, unseen: tuple[str, ...], legal: bool) -> None:
+    # an order is legal where stamps that could not be observed can stand between the two
+    assert bool(legal_pairs(frozenset(unseen))[STAMPS.index(before), STAMPS.index(after)]) is legal

@@ -1,8 +1,10 @@
 """What must hold of every recording, whatever was measured: checked over whole columns, one line a broken rule."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loopdiag.analysis.columns import (
     LINK_STAMPS,
@@ -32,21 +34,37 @@ KERNEL_SLACK_NS = 20_000
 #: an iteration is stamped in two places, between which the process may lose its core for a while
 ITERATION_SLACK_NS = 5_000_000
 
-_LEGAL = np.array([[name in MAY_FOLLOW[before] for name in STAMPS] for before in (*STAMPS, "")])
 _START = len(STAMPS)
 _LATER = np.iinfo(np.int64).max
 
 Counts = dict[str, int]  # broken rule → how often
 
 
-def check(tables: Tables, since_ns: int) -> tuple[str, ...]:
-    """One line for each rule that the trial's rows break, with how many rows do; nothing where all hold."""
+@cache
+def legal_pairs(unseen: frozenset[str] = frozenset()) -> NDArray[np.bool_]:
+    """Which stamp may be seen after which, shape (stamps and the start, stamps), where those in `unseen` happen but are not observed."""
+    after: dict[str, set[str]] = {before: set(names) for before, names in MAY_FOLLOW.items()}
+    for hidden in unseen & set(after):
+        for names in after.values():
+            if hidden in names:
+                names.update(after[hidden])
+    return np.array([[name in after[before] for name in STAMPS] for before in (*STAMPS, "")])
+
+
+def check(tables: Tables, since_ns: int, unseen: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """One line for each rule that the trial's rows break, with how many rows do; nothing where all hold.
+
+    Args:
+        tables: a trial's raw tables.
+        since_ns: when the trial began; earlier rows are the warm-up's.
+        unseen: stamps of attempts that the instruments could not observe.
+    """
     found: Counts = {}
     attempts = Attempts(tables, since_ns)
     phases = np.zeros(len(attempts.numbers), dtype=np.int64)
     at = 0
     for chunk in attempts.chunks():
-        for rule, count in _of_chunk(chunk, attempts):
+        for rule, count in _of_chunk(chunk, attempts, legal_pairs(unseen)):
             found[rule] = found.get(rule, 0) + count
         charged = charge(chunk.lives, None)
         here = slice(at, at + len(chunk.rows))
@@ -61,7 +79,7 @@ def check(tables: Tables, since_ns: int) -> tuple[str, ...]:
     return tuple(rule.format(count) for rule, count in found.items() if count)
 
 
-def _of_chunk(chunk: Chunk, attempts: Attempts) -> Iterator[tuple[str, int]]:
+def _of_chunk(chunk: Chunk, attempts: Attempts, may_follow: NDArray[np.bool_]) -> Iterator[tuple[str, int]]:
     """What can be seen in an attempt by itself: the order of its stamps, its connection."""
     own, absent = chunk.lives.stamps, np.full(len(chunk.rows), MISSING)
     yield from ((f"{a} after {b} in {{}} attempts", count) for (a, b), count in backwards(own, MONOTONE).items())
@@ -69,7 +87,7 @@ def _of_chunk(chunk: Chunk, attempts: Attempts) -> Iterator[tuple[str, int]]:
         received, callback = own.get(kernel, absent), own.get(read, absent)
         late = (received != MISSING) & (callback != MISSING) & (received > callback + KERNEL_SLACK_NS)
         yield f"{kernel} after {read} in {{}} attempts", int(late.sum())
-    yield from _illegal(own, len(chunk.rows))
+    yield from _illegal(own, len(chunk.rows), may_follow)
     number = chunk.rows["connection"].astype(np.int64)
     yield "a connection that is not there in {} attempts", int((attempts.links.known(number) != number).sum())
     sent, made = own.get("send_start", absent), chunk.lives.link.get("made", absent)
@@ -77,7 +95,7 @@ def _of_chunk(chunk: Chunk, attempts: Attempts) -> Iterator[tuple[str, int]]:
     yield "sent before the connection was made in {} attempts", int(early.sum())
 
 
-def _illegal(own: Mapping[str, Ints], rows: int) -> Iterator[tuple[str, int]]:
+def _illegal(own: Mapping[str, Ints], rows: int, may_follow: NDArray[np.bool_]) -> Iterator[tuple[str, int]]:
     """Stamps in an order that the transition table does not have; ties are taken in the order of the columns."""
     times = np.full((rows, len(STAMPS)), _LATER)
     for place, name in enumerate(STAMPS):
@@ -86,7 +104,7 @@ def _illegal(own: Mapping[str, Ints], rows: int) -> Iterator[tuple[str, int]]:
     order = np.argsort(times, axis=1, kind="stable")
     seen = np.take_along_axis(times, order, axis=1) != _LATER
     before = np.concatenate((np.full((rows, 1), _START), order[:, :-1]), axis=1)
-    broken = seen & ~_LEGAL[before, order]
+    broken = seen & ~may_follow[before, order]
     pairs, counts = np.unique(before[broken] * len(STAMPS) + order[broken], return_counts=True)
     for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
         first, then = (*STAMPS, "the start")[pair // len(STAMPS)], STAMPS[pair % len(STAMPS)]

@@ -26,6 +26,11 @@ SLOWEST = 100
 TABLES = ("attempts", "connections", "iterations", "pauses", "executor", "samples")
 
 
+def unseen_stamps(trial: TrialResult) -> frozenset[str]:
+    """Stamps of attempts that the trial's instruments say they could not observe."""
+    return frozenset(name.removeprefix("attempts.") for name in trial.not_observed if name.startswith("attempts."))
+
+
 def resolve(tables: Tables, trial: TrialResult) -> Timeline:
     """The timeline of one trial.  `tables` are its raw tables (rows as in ``instruments/schema.py``, row 0 the sink)."""
     since, until = trial.t0_ns or 0, trial.t1_ns
@@ -61,7 +66,7 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
         jobs=jobs(tables, since, until),
         lag=account,
         process=counted,
-        faults=check(tables, since),
+        faults=check(tables, since, unseen_stamps(trial)),
         left_out={name: count for name, count in left_out.items() if count},
         not_observed=missing,
     )

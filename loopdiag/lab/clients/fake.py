@@ -173,6 +173,7 @@ def _unsupported(service: Service, payload: Payload) -> list[str]:
         faults.append("client 'fake' knows the service laws constant, normal and lognormal; target.service.law is 'table'")
     limits = ("concurrency", "rate_per_s", "requests_per_connection")
     faults += [f"client 'fake' does not know target.service.{name}" for name in limits if getattr(service, name) is not None]
+    faults += [f"client 'fake' does not know target.service.{name}" for name in ("accept_ms", "handshake_ms") if getattr(service, name)]
     if payload.law != "constant":
         faults.append(f"client 'fake' knows the payload law constant; target.payload.law is {payload.law!r}")
     return faults
