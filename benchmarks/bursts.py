@@ -14,6 +14,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 TRACE_HOOKS = (
@@ -126,6 +127,7 @@ def main(client: str, loop: str, url: str, ca_file: str, n: int, rounds: int, in
     """Every round runs every variant once; the first round warms up, and is not printed."""
     import uvloop
 
+    import_module(client)  # the instruments come with it, and can only then be taken out of the way
     make = uvloop.new_event_loop if loop == "uvloop" else asyncio.SelectorEventLoop
     context = ssl.create_default_context(cafile=ca_file or None)
     table = []

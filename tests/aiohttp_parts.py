@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -98,9 +98,22 @@ class Seen:
         return next(link for link in self.timeline.connections if link.number == attempt.connection)
 
 
-def observe(program: str, loop: str, target: Origin, folder: Path, *, path: str = "/", verify: bool = False, before: str = "") -> Seen:
+Level = Literal["light", "detailed", "deep"]
+
+
+def observe(
+    program: str,
+    loop: str,
+    target: Origin,
+    folder: Path,
+    *,
+    path: str = "/",
+    verify: bool = False,
+    before: str = "",
+    level: Level = "light",
+) -> Seen:
     """Run `program` (an ``async def main()`` that returns what is to be compared) under the instruments; `before` runs before aiohttp is imported."""
-    options = Instruments(verify=verify)
+    options = Instruments(verify=verify, level=level)
     ended = subprocess.run(
         [sys.executable, "-c", before + PREAMBLE + program + RUN, loop, target.url + path, target.ca_file],
         env=injected_environment(os.environ, folder, options),

@@ -24,7 +24,7 @@ LOOPS = {
 RUN = "\nwith asyncio.Runner(loop_factory=new_loop) as runner:\n    runner.run(main())\n"
 #: the tables of the running program, and a way to break one
 ROWS = "from loopdiag_instruments import marks\nrows = marks._rows\n"
-BREAK = "def boom(*_, **__): raise RuntimeError('planted')\ndef broken(table): table._reserved, table._grow = -1, boom\n"
+BREAK = "def boom(*_, **__): raise RuntimeError('planted')\ndef broken(table): table.reserved, table.room = -1, boom\n"
 
 
 class Ended(NamedTuple):

@@ -305,7 +305,7 @@ def test_what_waits_in_the_kernel_is_more_than_the_poll_shows(plain: Origin, tmp
 def test_the_stamp_of_several_segments_is_the_last_ones(plain: Origin, tmp_path: Path) -> None:
     # lie: one read brings the head and the body that came 60 ms later, and the kernel stamps it with the body's arrival; ours says that it may be so.
     # An answer whose head is read alone is stamped within 1 ms of when it was sent (in the median of five), and not flagged
-    late = observe(BLOCKED, "asyncio", plain, tmp_path, path="/?think=40&gap=60&n=1000")
+    late = observe(BLOCKED, "asyncio", plain, tmp_path, path="/?think=40&gap=60&n=1000", level="detailed")
     for attempt, answer in zip(late.attempts, late.said, strict=True):
         if attempt.stamps["first_byte"] > answer["body"]:  # the loop was blocked until both were there
             assert attempt.stamps["rx_kernel"] >= answer["begun"] + 60 * MS - EARLY_NS
@@ -315,7 +315,7 @@ def test_the_stamp_of_several_segments_is_the_last_ones(plain: Origin, tmp_path:
     )
     (tmp_path / "alone").mkdir()
     free = BLOCKED.replace("asyncio.get_running_loop().call_later(0.02, time.sleep, 0.1)", "pass")
-    alone = observe(free, "asyncio", plain, tmp_path / "alone", path="/?think=10&gap=60&n=1000")
+    alone = observe(free, "asyncio", plain, tmp_path / "alone", path="/?think=10&gap=60&n=1000", level="detailed")
     errors = [abs(attempt.stamps["rx_kernel"] - answer["begun"]) for attempt, answer in zip(alone.attempts, alone.said, strict=True)]
     assert median(errors) <= MS
     for attempt, answer in zip(alone.attempts, alone.said, strict=True):

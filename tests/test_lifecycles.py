@@ -66,8 +66,10 @@ class Lives(RuleBasedStateMachine):
         self.task: Task | None = None
         self.patch.setattr(recorder, "now", lambda: next(self.clock))
         self.patch.setattr(context, "now", lambda: next(self.clock))
-        self.patch.setattr(context, "_current_task", lambda: self.task)
-        self.patch.setattr(context, "_rows_of_tasks", {})
+        self.patch.setattr(context, "_task_of", lambda _loop: self.task)
+        rows_of_tasks: dict[int, int] = {}
+        self.patch.setattr(context, "_rows_of_tasks", rows_of_tasks)
+        self.patch.setattr(context, "_row_of", rows_of_tasks.get)
         self.patch.setitem(recorder.CAPACITY_ROWS, "attempts", self.capacity)
         self.patch.setattr(recorder, "BLOCK_ROWS", min(self.capacity, 16))
         self.rows = Rows(self.folder.name)

@@ -239,12 +239,12 @@ def test_ctrl_c_inside_a_probe_is_the_programs(tmp_path: Path, loop: str) -> Non
         + (
             "import signal\n"
             "async def main():\n"
-            "    real, left = rows.iterations._grow, [3]\n"
+            "    real, left = rows.iterations.room, [3]\n"
             "    def grow():\n"
             "        left[0] -= 1\n"
             "        if not left[0]: raise KeyboardInterrupt\n"
             "        return False\n"
-            "    rows.iterations._reserved, rows.iterations._grow = -1, grow\n"
+            "    rows.iterations.reserved, rows.iterations.room = -1, grow\n"
             "    for _ in range(1000): await asyncio.sleep(.001)\n"
             "loop = new_loop()\n"
             "try: loop.run_until_complete(main())\n"
@@ -760,5 +760,5 @@ def test_the_selector_stays_what_it_was(tmp_path: Path) -> None:
         timed(0)
     assert timed(0) == []
     end()
-    words, width = rows.iterations.words, rows.iterations.row_words
-    assert [words[row * width + asyncio_loop.RUN] > 0 or words[row * width + asyncio_loop.POLL] > 0 for row in (1, 2)] == [False, True]
+    quads, width = rows.iterations.quads, rows.iterations.row_words // 2
+    assert [quads[row * width] > 0 for row in (1, 2)] == [True, False]

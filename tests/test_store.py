@@ -172,7 +172,7 @@ def test_tables_are_cut_to_what_was_opened(tmp_path: Path, rows: int) -> None:
     after = store.columns(tmp_path / "run", "0001")["connections"]
     assert before == after["request"].tolist() == list(range(rows + 1))
     assert isinstance(after, np.memmap)
-    assert path.stat().st_size == table._start + (rows + 1) * table.row_words * 4 < capacity
+    assert path.stat().st_size == table.base + (rows + 1) * table.row_words * 4 < capacity
     columns.cut(folder)
     assert np.array_equal(np.load(path), after)
 

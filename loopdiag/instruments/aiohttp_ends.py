@@ -10,9 +10,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .context import Rows, current
+from .context import MARKED, A, Rows, current, quick
 from .ends import handled_by
 from .patching import original, replace
+
+FLAGS = A["flags"]
 
 Method = Callable[..., Any]
 
@@ -21,9 +23,14 @@ def install(rows: Rows, module: ModuleType) -> None:
     """Patch the four."""
     from aiohttp import client_reqrep, connector, helpers
 
+    words = rows.attempts.words
+    row_of, task_of, running = quick()
+
     def make_enter(before: Method) -> Method:
         def _build_url(self: Any, *args: Any) -> Any:
-            rows.begin_request()
+            row = row_of(id(task_of(running())), 0)
+            if not row or not words[row + FLAGS] & MARKED:
+                rows.begin_request()
             return before(self, *args)
 
         return _build_url

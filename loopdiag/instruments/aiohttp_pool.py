@@ -14,13 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from . import aiohttp_connections, aiohttp_events, aiohttp_wire
-from .context import A, Rows, current
+from .context import ENQUEUED, A, C, Rows, current, quick
 from .patching import Missing, original, replace
 from .recorder import now
-from .schema import MASK, TICK_SHIFT
+from .schema import FLAGS, MASK, TICK_SHIFT
 
 ASSIGNED, RESUMED, ASSIGNMENTS = A["assigned"], A["resumed"], A["assignments"]
-RELEASED = A["released"]
+RELEASED, CONNECTION, FLAGS_, REQUESTS, REUSED = A["released"], A["connection"], A["flags"], C["requests"], FLAGS["reused"]
 
 Method = Callable[..., Any]
 
@@ -61,7 +61,8 @@ def _namespace(module: ModuleType) -> "Callable[[str], Any]":
 
 
 def _connector(rows: Rows, find: "Callable[[str], Any]") -> None:
-    words = rows.attempts.words
+    words, links, row_words = rows.attempts.words, rows.connections.words, rows.connections.row_words
+    row_of, task_of, running = quick()
     base, connection = original(find("connector"), "BaseConnector"), original(find("connector"), "Connection")
     aiohttp_connections.owned(find)
     code = getattr(connection.__init__, "__code__", None)
@@ -70,7 +71,11 @@ def _connector(rows: Rows, find: "Callable[[str], Any]") -> None:
 
     def make_connect(before: Method) -> Method:
         def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-            rows.begin_attempt()
+            row = row_of(id(task_of(running())), 0)
+            if row and not words[row + ENQUEUED]:
+                words[row + ENQUEUED] = now() >> TICK_SHIFT & MASK
+            else:
+                rows.begin_attempt()
             return before(self, *args, **kwargs)
 
         return connect
@@ -78,15 +83,19 @@ def _connector(rows: Rows, find: "Callable[[str], Any]") -> None:
     def make_connection(before: Method) -> Method:
         def __init__(self: Any, connector: Any, key: Any, protocol: Any, loop: Any) -> None:  # noqa: N807 - the patched method's own name
             before(self, connector, key, protocol, loop)
-            row = current()
+            row = row_of(id(task_of(running())), 0)
             at = now() >> TICK_SHIFT & MASK
             if not words[row + ASSIGNED]:  # an idle connection: nothing to wait for
                 words[row + ASSIGNED] = at
                 words[row + ASSIGNMENTS] = 1
             words[row + RESUMED] = at
             protocol._loopdiag_row = row
-            if protocol._loopdiag_link:
-                rows.use_connection(row, protocol._loopdiag_link)
+            if link := protocol._loopdiag_link:
+                served = links[link + REQUESTS]
+                links[link + REQUESTS] = served + 1
+                words[row + CONNECTION] = link // row_words
+                if served:
+                    words[row + FLAGS_] |= REUSED
 
         return __init__
 

@@ -1,21 +1,21 @@
 """aiohttp on the wire, and its answers in the task's hands.
 
-Seams: ``StreamWriter._write`` and ``_writelines``, ``ResponseHandler.data_received``, and for answers the assignments of ``ClientResponse._history`` (the last thing
-that a request does) and ``_body``, and ``ClientResponse.release`` for the answers that a redirect leaves behind.
+Seams: ``StreamWriter._write`` and ``_writelines``, ``ResponseHandler.data_received``, and for answers the assignments of ``ClientResponse.status`` (when the task has
+read the head, of a redirect's answer, too), ``_history`` (the last thing that a request does) and ``_body``.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from .aiohttp_connections import Find, owned
-from .context import A, Rows, current
+from .context import MARKED, A, Rows, quick
 from .patching import Missing, assigned, original, replace
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
 
 SEND_START, SEND_END = A["send_start"], A["send_end"]
 FIRST, LAST, HEADERS = A["first_byte"], A["last_byte"], A["headers"]
-BODY, STATUS, WIRE = A["body"], A["status"], A["wire_bytes"]
+BODY, STATUS, WIRE, FLAGS = A["body"], A["status"], A["wire_bytes"], A["flags"]
 
 Method = Callable[..., Any]
 
@@ -42,8 +42,7 @@ def wire(rows: Rows, find: Find) -> None:
 
     def make_received(before: Method) -> Method:
         def data_received(self: Any, data: bytes) -> None:
-            row = self._loopdiag_row
-            if row and data:  # aiohttp calls it with nothing to resume decompression
+            if data and (row := self._loopdiag_row):  # aiohttp calls it with nothing to resume decompression
                 at = now()
                 tick = at >> TICK_SHIFT & MASK
                 sock = self._loopdiag_socket
@@ -74,34 +73,30 @@ def response(rows: Rows, find: Find) -> None:
     """
     answer = original(find("client_reqrep"), "ClientResponse")
     words = rows.attempts.words
+    row_of, task_of, running = quick()
 
-    def at_headers(self: Any, _history: Any) -> None:
-        row = current()
-        self._loopdiag_row = row
+    def at_headers(self: Any, status: Any) -> None:
+        self._loopdiag_status = status
+        row = self._loopdiag_row = row_of(id(task_of(running())), 0)
         words[row + HEADERS] = now() >> TICK_SHIFT & MASK
-        words[row + STATUS] = self.status or 0
-        rows.end_attempts(row)
+        words[row + STATUS] = status or 0
 
     def at_body(self: Any, body: Any) -> None:
+        self._loopdiag_body = body
         row = self._loopdiag_row
         if row and body is not None and not words[row + BODY]:
             words[row + BODY] = now() >> TICK_SHIFT & MASK
 
-    def make_release(before: Method) -> Method:
-        def release(self: Any) -> Any:
-            if not self._loopdiag_row:  # the request goes on elsewhere: nobody else will say that this answer came
-                row = self._loopdiag_row = current()
-                words[row + HEADERS] = now() >> TICK_SHIFT & MASK
-                words[row + STATUS] = self.status or 0
-            return before(self)
+    def at_end(self: Any, history: Any) -> None:
+        self._loopdiag_history = history
+        row = self._loopdiag_row
+        if not words[row + FLAGS] & MARKED:
+            rows.end_attempts(row)  # a later task may get this one's identity
 
-        return release
-
-    original(answer, "release")
-    for name in ("_history", "_body"):
+    for name in ("status", "_history", "_body"):
         if not hasattr(answer, name):
             raise Missing(f"ClientResponse.{name} is not there")
     answer._loopdiag_row = 0
-    replace(answer, "release", make_release)
-    assigned(answer, "_history", at_headers)
+    assigned(answer, "status", at_headers)
+    assigned(answer, "_history", at_end)
     assigned(answer, "_body", at_body)

@@ -1,5 +1,6 @@
 """asyncio's iterations, seen at its selector: when it entered its poll, how long it waited, what was ready."""
 
+import struct
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -10,10 +11,9 @@ from .dropping import Drop
 from .loops import Never, Watched, loops_of
 from .patching import Missing, original
 from .recorder import now
-from .schema import ITERATION, MASK, TICK_SHIFT, words
+from .schema import MASK, TICK_SHIFT
 
-W = words(ITERATION)
-POLL, RUN, EVENTS, READY, THREAD = W["poll"], W["run"], W["events"], W["ready"], W["thread"]
+pack_into = struct.Struct("<Q6I").pack_into  # of schema.ITERATION
 
 Select = Callable[..., Any]
 
@@ -42,48 +42,56 @@ def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
 
 
 def timed(table: Any, select: Select, ready: Any, watched: Watched, give_up: "Callable[[Exception], None]") -> "tuple[Select, Select]":
-    """`select` with an iteration's row around it, and what ends the row that is open when the loop stops.
+    """`select` with an iteration's row around it, and what writes the row that is open when the loop stops.
 
-    A row begins where its poll is entered, and ends where the next poll is.
+    A row begins where its poll is entered, and ends where the next poll is; it is written when that poll is over.
     """
-    words_, quads, open_row, number, sampler = table.words, table.quads, table.open, watched.number, watched.sampler
-    last = returned = 0  # the open row, and when its poll returned
+    number, sampler = watched.number, watched.sampler
+    following, base, size = table.following, table.base, table.row_bytes
+    begun = returned = events = queued = 0  # of the iteration that runs: its poll's entry and return, what was ready; 0: none does
     broken = False
 
     def timed_select(timeout: "float | None" = None) -> Any:
-        nonlocal last, returned, broken
+        nonlocal begun, returned, events, queued, broken
         if broken:
             return select(timeout)
         try:
             if returned >= sampler.due:
                 sampler.take()  # a part of the iteration that ends here
-            row = open_row()
-            before = quads[row >> 1] if row else now()  # rows join without a gap: one ends when the next begins
-            if last:
-                words_[last + RUN] = (before - returned) >> TICK_SHIFT & MASK
-            words_[row + THREAD] = number
-            words_[row + READY] = len(ready)
-            last = 0  # where the poll raises, nobody waits for this row
+            waiting = len(ready)
+            before = now()  # rows join without a gap: one ends when the next begins
         except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
-            broken, last = True, 0
+            broken, begun = True, 0
             give_up(error)
             return select(timeout)
-        found = select(timeout)
         try:
-            returned = now()
-            words_[row + POLL] = (returned - before) >> TICK_SHIFT & MASK
-            words_[row + EVENTS] = len(found)
-            last = row
+            found = select(timeout)
+        except BaseException:
+            finish(before)  # nobody waits for this poll, and it is no part of the iteration before
+            raise
+        after = now()
+        try:
+            if begun:  # only now, so that the poll is measured without it
+                row = following()  # as Table.open does, without its call
+                if row < table.reserved or table.room():
+                    polled, ran = (returned - begun) >> TICK_SHIFT & MASK, (before - returned) >> TICK_SHIFT & MASK
+                    pack_into(table.map, base + row * size, begun, polled, ran, events, queued, number, 0)
+            begun, returned, events, queued = before, after, len(found), waiting
         except Exception as error:  # noqa: BLE001 - likewise
-            broken = True
+            broken, begun = True, 0
             give_up(error)
         return found
 
+    def finish(until: int) -> None:
+        """Write the row of the iteration that runs, if one does, as ended at `until`."""
+        nonlocal begun
+        if begun:
+            polled, ran = (returned - begun) >> TICK_SHIFT & MASK, (until - returned) >> TICK_SHIFT & MASK
+            table.open_with(pack_into, begun, polled, ran, events, queued, number, 0)
+        begun = 0
+
     def end() -> None:
-        nonlocal last
-        if last:
-            words_[last + RUN] = (now() - returned) >> TICK_SHIFT & MASK
-        last = 0
+        finish(now())
 
     return timed_select, end
 

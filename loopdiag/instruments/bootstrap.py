@@ -112,7 +112,7 @@ def _installer(state: State, name: str) -> "Callable[[ModuleType], None]":
 def _leave_alone(rows: Rows) -> None:
     """In a forked child: the tables are its parent's, and every row that it opens is their sink."""
     for table in rows.tables:
-        table.capacity = table._reserved = 0
+        table.capacity = table.reserved = 0
 
 
 def start(folder: str) -> None:

@@ -31,10 +31,12 @@ def scratch_table() -> Any:
     """A table whose every row is its sink, in a memory of its own: opening and stamping cost what they cost, and nothing is recorded."""
     table = Table.__new__(Table)
     table.name, table.row_words, table.lost = "scratch", 0, 0
-    table.capacity = table._reserved = 1 << 62
+    table.capacity = table.reserved = 1 << 62
     view = memoryview(array("Q", bytes(8 * 64))).cast("B")
     table.words, table.quads = view.cast("I"), view.cast("Q")
+    table.map, table.base, table.row_bytes = view, 0, 0  # type: ignore[assignment] # memory instead of a file
     table._count = itertools.count(1)
+    table.following = table._count.__next__
     return table
 
 

@@ -1,7 +1,8 @@
 """When the kernel received what a socket's read returned: ``SO_TIMESTAMPNS``, fetched with every read.
 
 The stamp of a read is that of the last segment in it.  A read that brought several segments is told by the kernel's count of data segments, which then grew by
-more than the number of reads; such a stamp is an upper bound of the first byte's arrival, and its attempt is flagged `rx_coalesced`.  The flag may be set
+more than the number of reads; such a stamp is an upper bound of the first byte's arrival, and its attempt is flagged `rx_coalesced` (from level `detailed` on: the count
+is a system call an answer).  The flag may be set
 without need (a segment that arrives while the read is handled counts as well), and one segment that was received but not yet read when the connection was
 made (a TLS session ticket) may hide one.
 
@@ -32,6 +33,7 @@ ROOM = socket.CMSG_SPACE(TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 
 SAMPLE_NS = 1_000_000_000  # how long a measured distance between the clocks is trusted
 STEP_NS = 100_000  # a change of their distance that is no error of measurement
+WITHIN = MASK << TICK_SHIFT  # differences of stamps, in nanoseconds
 FAR_NS = (1 << 31) << TICK_SHIFT  # half of what a stamp can tell apart
 
 _recvmsg = getattr(socket.socket, "recvmsg", None)
@@ -125,8 +127,10 @@ def segments(sock: StampedSocket) -> int:
 
 def watcher(rows: Rows) -> "tuple[Callable[[int, StampedSocket, int], None], Callable[[int, StampedSocket, int], None]]":
     """The functions (row, socket, ``perf_counter_ns`` now) that stamp an answer's first read, and its last where that is another one."""
-    words = rows.attempts.words
+    words, counted = rows.attempts.words, rows.level > 0
     distance, until = 0, 0  # of the two clocks, and how long it is trusted
+    if not counted:
+        rows.dropped["attempts.rx_coalesced"] = "the kernel's count of segments is asked for from level 'detailed' on"
 
     def measure(at: int) -> None:
         nonlocal distance, until
@@ -153,16 +157,24 @@ def watcher(rows: Rows) -> "tuple[Callable[[int, StampedSocket, int], None], Cal
 
     def first(row: int, sock: StampedSocket, at: int) -> None:
         raw = sock.first = sock.last = sock.received
-        excess = segments(sock)
-        if excess > sock.excess:
-            rows.flag(row, "rx_coalesced")
-            sock.excess = excess
+        if counted:
+            excess = segments(sock)
+            if excess > sock.excess:
+                rows.flag(row, "rx_coalesced")
+                sock.excess = excess
         if raw:
+            if at < until:  # the quick way
+                seconds, nanoseconds = _timespec(raw)
+                waited = at - (seconds * 1_000_000_000 + nanoseconds - distance)
+                if 0 <= waited <= (at >> TICK_SHIFT) - words[row + SEND_START] << TICK_SHIFT & WITHIN:
+                    words[row + RX_KERNEL] = words[row + RX_LAST] = at - waited >> TICK_SHIFT & MASK
+                    return
             stamp(row + RX_KERNEL, words[row + SEND_START], raw, at)
             words[row + RX_LAST] = words[row + RX_KERNEL]
 
     def last(row: int, sock: StampedSocket, at: int) -> None:
-        sock.excess = segments(sock)
+        if counted:
+            sock.excess = segments(sock)
         words[row + RX_LAST] = 0
         if sock.last:
             stamp(row + RX_LAST, words[row + SEND_START], sock.last, at)

@@ -4,6 +4,7 @@ Programs need none of this.  The scenario worker knows the due times of an open 
 to be watched at; both say so here.  Without a recorder every function is a no-op.
 """
 
+import struct
 import sys
 from collections.abc import Callable
 
@@ -12,7 +13,8 @@ from .context import DONE, ENDS, LINK, MARKED, A, C, Rows, current, forget_curre
 from .ends import ending
 from .schema import FLAGS, MASK, TICK_SHIFT
 
-REQUEST, DUE, CREATED, FIRST_RUN = A["request"], A["due"], A["created"], A["first_run"]
+#: the first fields of an attempt, up to `first_run`
+_begun = struct.Struct("<Q9I").pack_into
 
 _rows: "Rows | None" = None
 _now: "Callable[[], int]" = recorder.now
@@ -34,16 +36,14 @@ def begin(request: int, due_ns: int, created_ns: int) -> None:
     """A request's first statement: its number, when it was due, when its task was created."""
     if _rows is None:
         return
-    row = _rows.attempts.open()
-    words = _rows.attempts.words
-    at = _now()
-    if row:  # the sink has no t0: it would be taken for a row
-        _rows.attempts.quads[row >> 1] = at
-    words[row + REQUEST] = request
-    words[row + A["flags"]] = MARKED
-    words[row + DUE] = due_ns >> TICK_SHIFT & MASK
-    words[row + CREATED] = created_ns >> TICK_SHIFT & MASK
-    words[row + FIRST_RUN] = at >> TICK_SHIFT & MASK
+    at, table = _now(), _rows.attempts
+    row = table.following()  # as Table.open does, without its call; the sink is left alone, it would be read as a row
+    if row < table.reserved or table.room():
+        due, created, run = due_ns >> TICK_SHIFT & MASK, created_ns >> TICK_SHIFT & MASK, at >> TICK_SHIFT & MASK
+        _begun(table.map, table.base + row * table.row_bytes, at, request & MASK, 0, 0, MARKED, 0, 0, due, created, run)
+        row *= table.row_words
+    else:
+        row = 0
     set_current(row)
 
 

@@ -61,19 +61,14 @@ def replace(owner: Any, name: str, make: "Callable[[Any], Any]") -> None:
     put(owner, name, after)
 
 
-def assigned(owner: Any, name: str, stamp: "Callable[[Any, Any], None]") -> None:
-    """Call ``stamp(instance, value)`` whenever ``instance.name`` is assigned; reading stays as it was.
+def assigned(owner: Any, name: str, assign: "Callable[[Any, Any], None]") -> None:
+    """Call ``assign(instance, value)`` whenever ``instance.name`` is assigned; it must keep the value as ``instance._loopdiag_<name>``, where reading finds it.
 
     Raises:
         Missing: the class has no such attribute.
     """
     if not hasattr(owner, name):
         raise Missing(f"{getattr(owner, '__qualname__', owner)}.{name} is not there")
-    kept = "_loopdiag" + name
+    kept = "_loopdiag_" + name.lstrip("_")
     setattr(owner, kept, getattr(owner, name))
-
-    def assign(self: Any, value: Any) -> None:
-        setattr(self, kept, value)
-        stamp(self, value)
-
     put(owner, name, property(attrgetter(kept), assign))

@@ -11,6 +11,7 @@ import itertools
 import mmap
 import os
 import time
+from collections.abc import Callable
 
 from .schema import TABLES, row_words
 
@@ -47,6 +48,8 @@ class Table:
     Attributes:
         words: the rows as 32-bit words; `quads`: the same bytes as 64-bit words, for ``t0``.
         lost: rows that found no room.
+        map, base, row_bytes: where the rows lie, for hooks that write whole rows; `following` gives the next row's number, `reserved` how many have room, and
+            `room` makes some.
 
     Row 0 is the sink: what finds no room is stamped there, and it is never read.  The file is mapped at its full capacity (sparse) and
     stays so while the process lives, because a stamp beyond a file's end is a SIGBUS; the parent cuts it afterwards.
@@ -62,26 +65,27 @@ class Table:
         self.row_words = row_words(TABLES[name])
         self.capacity = CAPACITY_ROWS[name]
         self.lost = 0
-        self._row_bytes = self.row_words * 4
-        self._reserved = 0
+        self.row_bytes = self.row_words * 4
+        self.reserved = 0
         header = npy_header(TABLES[name], self.capacity)
-        self._start = len(header)
+        self.base = len(header)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._file = os.open(f"{folder}/{name}.npy", flags, 0o600)
         try:
             os.write(self._file, header)
-            size = self._start + self.capacity * self._row_bytes
+            size = self.base + self.capacity * self.row_bytes
             os.ftruncate(self._file, size)
-            self._map = mmap.mmap(self._file, size)
+            self.map = mmap.mmap(self._file, size)
             self._reserve()
         except OSError:
             os.close(self._file)
             os.unlink(f"{folder}/{name}.npy")
             raise
-        view = memoryview(self._map)[self._start :]
+        view = memoryview(self.map)[self.base :]
         self.words = view.cast("I")
         self.quads = view.cast("Q")
         self._count = itertools.count(1)  # row 0 is the sink; next() is atomic, so threads need no lock
+        self.following = self._count.__next__
 
     def _reserve(self) -> None:
         """Reserve disk space for one more block, and let go of the memory of the one before the last.
@@ -89,31 +93,39 @@ class Table:
         Raises:
             OSError: there is none.
         """
-        block = BLOCK_ROWS * self._row_bytes
-        at = self._start + self._reserved * self._row_bytes
+        block = BLOCK_ROWS * self.row_bytes
+        at = self.base + self.reserved * self.row_bytes
         os.posix_fallocate(self._file, at, block)
-        self._reserved += BLOCK_ROWS
+        self.reserved += BLOCK_ROWS
         with contextlib.suppress(OSError):  # a kernel before 5.14 does not know it, and takes its page faults one by one
-            self._map.madvise(MADV_POPULATE_WRITE, at // mmap.PAGESIZE * mmap.PAGESIZE, block)
-        if self._reserved > 2 * BLOCK_ROWS:
+            self.map.madvise(MADV_POPULATE_WRITE, at // mmap.PAGESIZE * mmap.PAGESIZE, block)
+        if self.reserved > 2 * BLOCK_ROWS:
             first = (at - 2 * block) // mmap.PAGESIZE * mmap.PAGESIZE
-            self._map.madvise(mmap.MADV_DONTNEED, first, block)  # the pages stay in the file; a late stamp fetches its page again
-            if self._reserved % SWEEP_ROWS == 0:
-                self._map.madvise(mmap.MADV_DONTNEED, 0, first)  # what late stamps fetched again, too
+            self.map.madvise(mmap.MADV_DONTNEED, first, block)  # the pages stay in the file; a late stamp fetches its page again
+            if self.reserved % SWEEP_ROWS == 0:
+                self.map.madvise(mmap.MADV_DONTNEED, 0, first)  # what late stamps fetched again, too
 
-    def _grow(self) -> bool:
+    def room(self) -> bool:
         """Make room for one more row; False, and a row lost, where there is none."""
-        if self._reserved < self.capacity:
+        if self.reserved < self.capacity:
             with contextlib.suppress(OSError):
                 self._reserve()
                 return True
         self.lost += 1
         return False
 
+    def open_with(self, pack_into: "Callable[..., None]", *values: int) -> int:
+        """As `open`, but `pack_into` (of a ``struct.Struct`` that begins a row) writes the first `values`; the sink takes none, it would be read as a row."""
+        row = next(self._count)
+        if row >= self.reserved and not self.room():
+            return 0
+        pack_into(self.map, self.base + row * self.row_bytes, *values)
+        return row * self.row_words
+
     def open(self) -> int:
         """Open a row, stamp its ``t0`` and return its offset in 32-bit words; 0 (the sink) where there is no room."""
         row = next(self._count)
-        if row >= self._reserved and not self._grow():
+        if row >= self.reserved and not self.room():
             return 0
         offset = row * self.row_words
         self.quads[offset >> 1] = now()

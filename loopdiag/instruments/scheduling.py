@@ -43,7 +43,7 @@ class Schedule:
     def time(self) -> int:
         """The time now; negative for the first step of a task."""
         if self.expecting and not (
-            EAGER_EXISTS and context._current_task() is not self.creator
+            EAGER_EXISTS and context.current_task() is not self.creator
         ):  # else an eager task is in its first step already
             self.expecting = False
             return -now()

@@ -58,7 +58,7 @@ def timed_create_task(
             return before(coro, **kwargs)
         try:
             creator, outer = schedule.creator, schedule.expecting
-            schedule.creator = context._current_task() if EAGER_EXISTS else None
+            schedule.creator = context.current_task() if EAGER_EXISTS else None
             schedule.expecting = True
         except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
             broken, schedule.expecting = True, False
