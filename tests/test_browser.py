@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import documents
 import pytest
@@ -104,6 +107,22 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth"))
 
 
+def state(page: Page) -> dict[str, Any]:
+    """What the waterfall says that it shows."""
+    settle(page)
+    shown: dict[str, Any] = page.evaluate("() => window.loopdiag.state()")
+    return shown
+
+
+def move_over(page: Page, element: str, share: float, y: int) -> None:
+    """Move the pointer over a canvas: `share` of its time axis, `y` pixels from its top, wherever the page is scrolled to."""
+    page.evaluate("(id) => document.getElementById(id).scrollIntoView({ block: 'center' })", element)
+    box = page.locator(f"#{element}").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 44 + share * (box["width"] - 44), box["y"] + y)
+    settle(page)
+
+
 @pytest.mark.parametrize("name", [*documents.EDGES, "full"])
 def test_every_page_opens_clean_and_fits(visit: Open, name: str) -> None:
     # no error, no request, no dialog, and nothing wider than the window, on a telephone, and when the window grows and shrinks
@@ -194,7 +213,20 @@ def test_hover_shows_every_phase_and_stamp(visit: Open) -> None:
     tip = page.locator("#tip")
     assert tip.is_visible()
     text = tip.inner_text()
-    for word in ("Request ", "status 200", "connection ", "pool", "ssl", "wait", "created", "first_byte", "done", "sum"):
+    for word in (
+        "Request ",
+        "status 200",
+        "connection ",
+        "pool",
+        "ssl",
+        "wait",
+        "kernel",
+        "created",
+        "rx_kernel",
+        "first_byte",
+        "done",
+        "sum",
+    ):
         assert word in text
     page.hover("h1")
     assert tip.is_hidden()
@@ -221,7 +253,7 @@ def test_hover_names_the_row_under_the_pointer(visit: Open) -> None:
     for y in (50, 250, 650):
         page.hover("#canvas", position={"x": 300, "y": y})
         seen.append(int(page.inner_text("#tip h4").split(":")[0].removeprefix("Request ")))
-    assert seen == [pytest.approx(row, abs=3) for row in (2, 202, 602)]
+    assert seen == [pytest.approx(row, abs=3) for row in (26, 226, 626)]
 
 
 def test_any_trial_can_be_chosen(visit: Open) -> None:
@@ -259,14 +291,17 @@ def test_everything_that_acts_can_be_focused(visit: Open) -> None:
     # Tab visits theme, plot switch, plot, selectors, zoom, interest and canvas, in the order of the page
     page = visit("full")
     seen = []
-    for _ in range(16):
+    for _ in range(18):
         page.keyboard.press("Tab")
-        name = "() => { const e = document.activeElement; return e.id || e.dataset.scale || e.dataset.zoom || e.dataset.interest || e.tagName }"
+        name = """() => {
+            const { id, dataset, tagName } = document.activeElement;
+            return id || dataset.scale || dataset.by || dataset.zoom || dataset.interest || tagName;
+        }"""
         seen.append(page.evaluate(name))
-    assert [name for name in seen if name != "DIV"][:11] == [
-        "theme", "linear", "log", "plot", "pick-arm", "pick-n", "in", "out", "fit", "slowest", "last",
+    assert [name for name in seen if name != "DIV"][:16] == [
+        "theme", "linear", "log", "plot", "pick-arm", "pick-n", "request", "connection", "in", "out", "fit", "slowest", "last", "blocked",
+        "canvas", "tracks",
     ]  # fmt: skip
-    assert "canvas" in seen
 
 
 def test_requests_of_interest_are_one_click_away(visit: Open) -> None:
@@ -279,6 +314,9 @@ def test_requests_of_interest_are_one_click_away(visit: Open) -> None:
     assert first != page.inner_text("#tip h4")
     page.click("[data-interest=retried]")
     assert page.inner_text("#tip h4") == "Request 5, attempt 2: status 503"
+    page.click("[data-interest=redirected]")
+    assert page.inner_text("#tip h4") == "Request 6, attempt 2, redirect 1: status 200"
+    assert page.locator("[data-interest=blocked]").is_disabled()
     assert "Broken invariant: request 4" in (page.locator("#faults").text_content() or "")
 
 
@@ -348,4 +386,225 @@ def test_touch_chooses_a_row_on_a_telephone(browser: Browser, files: Callable[[s
     page.tap("#canvas", position={"x": 120, "y": 300})
     assert page.locator("#tip").is_visible()
     assert overflow(page) <= 0
+    context.close()
+
+
+def test_connections_are_lanes_with_what_they_carried(visit: Open) -> None:
+    # each connection is a lane by its opening, its requests in the order in which it carried them, nothing overlapping on HTTP/1.1
+    line = documents.small().timelines[2]
+    page = visit("small")
+    page.select_option("#pick-arm", line.arm)
+    page.click("[data-by=connection]")
+    assert page.get_attribute("[data-by=connection]", "aria-pressed") == "true"
+    shown = state(page)
+    assert shown["by"] == "connection"
+    assert shown["units"] == len(line.connections) == len(shown["lanes"])
+    carried = Counter(attempt.connection for attempt in line.attempts)
+    assert {lane["number"]: len(lane["requests"]) for lane in shown["lanes"]} == dict(carried)
+    assert [lane["begin"] for lane in shown["lanes"]] == sorted(lane["begin"] for lane in shown["lanes"])
+    assert {lane["depth"] for lane in shown["lanes"]} == {1}
+    assert shown["bars"]["ssl"] == len(line.connections)
+    assert "pool" not in shown["bars"]
+    page.click("[data-by=request]")
+    assert state(page)["units"] == len(line.attempts)
+
+
+def test_closed_connections_end_where_they_closed(visit: Open) -> None:
+    # httpx closes after each request: every lane has its end
+    line = documents.small().timelines[0]
+    page = visit("small")
+    page.click("[data-by=connection]")
+    closed = {link.number: pytest.approx(link.stamps["closed"] / 1e3, abs=0.51) for link in line.connections}
+    assert {lane["number"]: lane["closed"] for lane in state(page)["lanes"]} == closed
+
+
+def test_streams_of_one_connection_are_stacked(visit: Open) -> None:
+    # over HTTP/2 a lane is as deep as its connection carried streams at once
+    page = visit("shared")
+    page.click("[data-by=connection]")
+    shown = state(page)
+    assert [(lane["number"], lane["depth"], len(lane["requests"])) for lane in shown["lanes"]] == [(1, 20, 30), (2, 20, 30)]
+    assert shown["units"] == 40
+
+
+def test_hover_on_a_lane_tells_its_request_or_its_connection(visit: Open) -> None:
+    # over a request the box is the request's; over the set-up it is the connection's, with its stamps and its socket
+    page = visit("shared")
+    page.click("[data-by=connection]")
+    move_over(page, "canvas", 0.5, 30)
+    assert page.inner_text("#tip h4").startswith("Request ")
+    move_over(page, "canvas", 0.06, 28)
+    assert page.inner_text("#tip h4") == "Connection 1, opened by request 1"
+    text = page.inner_text("#tip")
+    for said in ("carried 30 attempts", "at most 20 at once", "round trip 61.0 µs, 2 retransmits", "dns_start", "tls_end", "made"):
+        assert said in text
+
+
+def test_hover_tells_whom_a_request_waited_on(visit: Open) -> None:
+    # a request that shares a connection says which, and who opened it; flags are words; the kernel's wait is a length
+    page = visit("shared")
+    page.focus("#canvas")
+    for _ in range(3):
+        page.press("#canvas", "ArrowDown")
+    text = page.inner_text("#tip")
+    assert "waited on connection 2, opened by request 2" in text
+    assert "HTTP/2" in text
+    assert "first byte 340 µs in the kernel before the loop read it" in text
+    assert "waited on connection 2" in (page.locator("#spoken").text_content() or "")
+
+
+def test_hover_tells_bounds_where_the_kernel_is_silent(visit: Open) -> None:
+    # without kernel stamps the lag of the first byte is a range
+    page = visit("small")
+    page.select_option("#pick-arm", "aiohttp/uvloop")
+    page.press("#canvas", "ArrowDown")
+    assert "first byte readable 12.0 µs to 310 µs before its callback" in page.inner_text("#tip")
+
+
+def test_curves_show_what_is_in_flight_and_what_waits(visit: Open) -> None:
+    # the maxima are those of the recorded stamps, and they are said in words too
+    line = documents.full().timelines[5]
+    page = visit("full")
+    page.select_option("#pick-arm", line.arm)
+    curves = {curve["name"]: curve for curve in state(page)["curves"]}
+    moments = [(a.stamps[begin], step) for a in line.attempts for begin, step in (("send_start", 1), ("last_byte", -1))]
+    most, counted = 0, 0
+    for _, step in sorted(moments):
+        counted += step
+        most = max(most, counted)
+    assert curves["requests in flight"]["most"] == pytest.approx(most, abs=1)
+    assert curves["waiting in the pool"]["most"] > 600
+    assert curves["queued in executors"]["most"] >= 1
+    assert f"at most {curves['requests in flight']['most']} in flight" in page.inner_text("#facts")
+
+
+def test_the_loops_lane_shows_what_blocked(visit: Open) -> None:
+    # long iterations are blocks, one click away: when, how long, how many callbacks; the rest of the loop is described
+    line = documents.small().timelines[0]
+    page = visit("small")
+    loop = state(page)["loop"]
+    assert line.iterations is not None
+    assert (loop["count"], loop["single"], loop["pauses"]) == (len(line.iterations.start_ns), True, len(line.pauses))
+    assert [block[1] for block in loop["blocked"]] == [documents.BLOCKED_NS // 1000]
+    assert loop["ran"] == pytest.approx(sum(line.iterations.run_ns) / line.total_ns, abs=0.01)
+    page.click("[data-interest=blocked]")
+    assert "ran 24.0 ms from" in page.inner_text("#tip")
+    assert "callbacks ready" in page.inner_text("#tip")
+    assert "ran 24.0 ms" in (page.locator("#spoken").text_content() or "")
+    assert state(page)["view"]["x1"] - state(page)["view"]["x0"] == pytest.approx(3 * documents.BLOCKED_NS / 1e3, rel=0.01)
+    assert "longest 24.0 ms" in page.inner_text("#facts")
+
+
+def test_hover_on_the_tracks_reads_them_all(visit: Open) -> None:
+    # one box tells every track at the pointer's time, and a line through all panes shows that time
+    page = visit("small")
+    move_over(page, "tracks", 0.4, 40)
+    text = page.inner_text("#tip")
+    for name in ("At ", "requests in flight", "waiting in the pool", "queued in executors", "loop"):
+        assert name in text
+    assert page.locator("#cursor").is_visible()
+    page.hover("h1")
+    assert page.locator("#tip").is_hidden()
+    assert page.locator("#cursor").is_hidden()
+
+
+def test_zooming_the_tracks_zooms_the_time_of_all(visit: Open) -> None:
+    # a drag on the tracks narrows the one time axis and leaves the rows
+    page = visit("full")
+    before = state(page)["view"]
+    page.evaluate("() => document.getElementById('tracks').scrollIntoView({ block: 'center' })")
+    box = page.locator("#tracks").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 300, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 500, box["y"] + 40, steps=3)
+    page.mouse.up()
+    after = state(page)["view"]
+    assert before["x0"] < after["x0"] < after["x1"] < before["x1"]
+    assert (after["y0"], after["y1"]) == (before["y0"], before["y1"])
+
+
+def test_the_last_request_and_whom_it_waited_for(visit: Open) -> None:
+    # the chain goes back along the connection's leases to a request that opened it; it says what it is, and each click follows a link
+    line = documents.full().timelines[5]
+    rows = {attempt.request: attempt for attempt in line.attempts}
+    page = visit("full")
+    page.select_option("#pick-arm", line.arm)
+    page.click("[data-interest=last]")
+    chain = state(page)["chain"]
+    assert rows[chain[0]].stamps["done"] == max(attempt.stamps["done"] for attempt in line.attempts)
+    for later, earlier in pairwise(chain):
+        assert rows[later].connection == rows[earlier].connection
+        assert rows[later].stamps["enqueued"] < rows[earlier].stamps["released"] <= rows[later].stamps["assigned"]
+    opened = {link.number: link.request for link in line.connections}
+    assert chain[-1] == opened[rows[chain[0]].connection or 0]
+    assert f"Request {chain[0]} ended last." in page.inner_text("#chain")
+    assert "Not yet the critical path" in page.inner_text("#chain")
+    page.click("[data-interest=last]")
+    page.click("[data-interest=last]")
+    assert page.inner_text("#tip h4").startswith(f"Request {chain[1]}:")
+    page.press("#canvas", "Escape")
+    assert state(page)["chain"] == []
+
+
+def test_keys_reach_the_lanes(visit: Open) -> None:
+    # C lays out by connection, arrows choose lanes and say them, Enter goes through a lane's requests
+    page = visit("shared")
+    canvas = page.locator("#canvas")
+    canvas.press("c")
+    assert state(page)["by"] == "connection"
+    canvas.press("ArrowDown")
+    assert page.inner_text("#tip h4") == "Connection 1, opened by request 1"
+    assert "carried 30 attempts" in (page.locator("#spoken").text_content() or "")
+    canvas.press("ArrowDown")
+    assert state(page)["chosen"] == {"request": None, "connection": 2}
+    canvas.press("Enter")
+    assert state(page)["chosen"] == {"request": 2, "connection": None}
+    canvas.press("Enter")
+    assert state(page)["chosen"]["request"] == 3
+    canvas.press("ArrowUp")
+    assert state(page)["chosen"] == {"request": None, "connection": 1}
+    canvas.press("c")
+    assert state(page)["by"] == "request"
+
+
+def test_a_tap_on_a_telephone_reads_the_tracks(browser: Browser, files: Callable[[str], Path]) -> None:
+    # touch reaches the tracks and the lanes too, and nothing is wider than the window
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(files("small").as_uri())
+    page.tap("[data-by=connection]")
+    assert state(page)["by"] == "connection"
+    page.locator("#tracks").scroll_into_view_if_needed()
+    page.tap("#tracks", position={"x": 200, "y": 30})
+    assert page.inner_text("#tip h4").startswith("At ")
+    assert overflow(page) <= 0
+    context.close()
+
+
+def test_two_fingers_zoom_and_one_pans(browser: Browser, files: Callable[[str], Path]) -> None:
+    # spreading two fingers shows less time around them; one finger then moves it
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(files("full").as_uri())
+    page.evaluate("() => document.getElementById('canvas').scrollIntoView()")
+    fingers = context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[int, int]) -> None:
+        fingers.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(points)]}
+        )
+
+    whole = state(page)["view"]
+    touch("touchStart", (180, 300), (220, 300))
+    for spread in (30, 50, 70):
+        touch("touchMove", (200 - spread, 300), (200 + spread, 300))
+    touch("touchEnd")
+    near = state(page)["view"]
+    assert near["x1"] - near["x0"] < 0.6 * (whole["x1"] - whole["x0"])
+    touch("touchStart", (250, 300))
+    for x in (230, 200, 170):
+        touch("touchMove", (x, 300))
+    touch("touchEnd")
+    assert state(page)["view"]["x0"] > near["x0"]
     context.close()

@@ -13,7 +13,7 @@ from loopdiag.model.events import PHASES
 from loopdiag.model.scenario import Target
 from loopdiag.model.timeline import Attempt
 from loopdiag.report.addresses import target_url
-from loopdiag.report.har import PARTS, render, timings, total
+from loopdiag.report.har import PARTS, kernel_wait_ns, render, timings, total
 
 
 def entries(name: str = "small") -> list[dict[str, Any]]:
@@ -115,3 +115,33 @@ def test_a_secret_in_the_address_is_nowhere_in_the_archive() -> None:
     assert "hunter2" not in text
     assert "secret" not in text
     assert "https://example.test/items/1?token=REDACTED&page=REDACTED" in text
+
+
+@pytest.mark.parametrize(
+    ("attempt", "late"),
+    [
+        (Attempt(request=1, stamps={"rx_kernel": 5_000, "first_byte": 345_000}), 340_000),
+        (Attempt(request=1, stamps={"rx_kernel": 5_000, "first_byte": 4_900}), 0),
+        (Attempt(request=1, stamps={"first_byte": 345_000}), None),
+        (Attempt(request=1), None),
+    ],
+)
+def test_the_kernels_wait_is_told_where_it_was_observed(attempt: Attempt, late: int | None) -> None:
+    # from the kernel's stamp to the loop's reading; without the stamp it is null, never 0
+    assert kernel_wait_ns(attempt) == late
+
+
+def test_waiting_in_the_kernel_is_waiting() -> None:
+    # `wait` lasts until the loop has the first byte; the part in the kernel, or its bounds, stand beside it
+    stamped, bounded = entries()[0], next(e for e in entries() if e["_loopdiag"]["kernel_wait_ns"] is None)
+    life = {name: end - begin for name, begin, end in stamped["_loopdiag"]["phases_ns"]}
+    assert stamped["timings"]["wait"] == pytest.approx((life["wait"] + life["kernel"]) / 1e6)
+    assert stamped["_loopdiag"]["kernel_wait_ns"] == life["kernel"]
+    assert (bounded["_loopdiag"]["lag_low_ns"], bounded["_loopdiag"]["lag_high_ns"]) == (12_000, 310_000)
+
+
+def test_pages_carry_what_their_loop_did() -> None:
+    # lag and process figures of the trial are in its page
+    made = json.loads(render(documents.small()))["log"]["pages"][0]["_loopdiag"]
+    assert made["lag"]["longest_ns"] == documents.BLOCKED_NS
+    assert made["process"]["preemptions"] == 3

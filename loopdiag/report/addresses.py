@@ -1,4 +1,4 @@
-"""Addresses as exports may show them: without credentials, and without the values of their queries."""
+"""Addresses and paths as exports may show them: without credentials, values of queries, and the folders of this machine."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -17,3 +17,10 @@ def target_url(target: Target, request: int | None = None) -> str:
     redacted = urlencode([(key, REDACTED) for key, _ in parse_qsl(query, keep_blank_values=True)])
     number = "{i}" if request is None else str(request)
     return urlunsplit((base.scheme, base.netloc.rpartition("@")[2], path.replace("{i}", number), redacted, ""))
+
+
+def source(file: str) -> str:
+    """A frame's file: an absolute path, which tells of the machine and its user, keeps its last folder and its name."""
+    parts = file.replace("\\", "/").split("/")
+    absolute = not parts[0] or parts[0].endswith(":")
+    return "/".join(parts[-2:] if absolute and len(parts) > 2 else parts).lstrip("/")

@@ -2,7 +2,8 @@
 
 ``blocked`` runs from creation to a usable connection without dns and connect; ``connect`` contains ``ssl``, as the format asks; -1 means
 "not applicable" (a reused connection neither resolves nor connects).  ``time`` is the sum of the timings without -1, ssl not added again; what
-comes before creation or after the last byte is not part of it and stands in ``_loopdiag``.
+comes before creation or after the last byte is not part of it and stands in ``_loopdiag``.  ``wait`` lasts until the loop read the first byte:
+how long that byte lay in the kernel before, or the bounds of it, stands in ``_loopdiag`` too.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -59,11 +60,21 @@ def own_fields(line: Timeline, attempt: Attempt) -> dict[str, Any]:
         "trial": line.trial,
         "request": attempt.request,
         "attempt": attempt.number,
+        "hop": attempt.hop,
         "assignments": attempt.assignments,
+        "kernel_wait_ns": kernel_wait_ns(attempt),
+        "lag_low_ns": attempt.lag_low_ns,
+        "lag_high_ns": attempt.lag_high_ns,
         "flags": list(attempt.flags),
         "stamps_ns": attempt.stamps,
         "phases_ns": [[phase.name, phase.start_ns, phase.end_ns] for phase in attempt.phases],
     }
+
+
+def kernel_wait_ns(attempt: Attempt) -> int | None:
+    """How long the first byte lay in the kernel before the loop read it; None: the kernel's stamp was not observed."""
+    seen = attempt.stamps
+    return max(0, seen["first_byte"] - seen["rx_kernel"]) if "first_byte" in seen and "rx_kernel" in seen else None
 
 
 def entry(document: Document, line: Timeline, attempt: Attempt, began: datetime) -> dict[str, Any]:
@@ -117,6 +128,7 @@ def page(line: Timeline, began: datetime) -> dict[str, Any]:
         "startedDateTime": stamp(began),
         "title": title,
         "pageTimings": {"onContentLoad": -1, "onLoad": milliseconds(line.total_ns)},
+        "_loopdiag": {"lag": line.lag, "process": line.process, "not_observed": line.not_observed},
     }
 
 

@@ -4,7 +4,7 @@ Attempts share few shapes (which phases, which stamps, in which order), so a col
 in one flat array; a column whose values are all the same is that value alone.
 """
 
-from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,24 +12,45 @@ import msgspec
 from loopdiag.model.diagnosis import ArmDiagnosis
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
-from loopdiag.model.timeline import Attempt, Connection, Iterations, Timeline
-from loopdiag.report.format import clean, law_form
+from loopdiag.model.timeline import Attempt, Connection, Timeline
+from loopdiag.report.format import clean, law_form, words
+from loopdiag.report.page_columns import Shapes, column, deltas, micros, packed, stamp_columns
+from loopdiag.report.page_flames import flame_columns
+from loopdiag.report.page_tracks import singly, track_columns
 from loopdiag.report.palette import LOOP_STYLES, PHASE_COLOURS, client_index, loop_index
 from loopdiag.report.static_waterfall import start_ns
 
-MOST_ATTEMPTS = 48_000  # about 6 MB of page; what does not fit stays in the run's folder, and the page says so
-BINS = 1000  # of the loop's strip above the waterfall
+MOST_ATTEMPTS = 48_000  # a page of a few MB; what does not fit stays in the run's folder, and the page says so
+
+#: flag → what it says about the attempt
+FLAG_WORDS = MappingProxyType(
+    {
+        "reused": "reused its connection",
+        "dns_hit": "address from the cache",
+        "dns_coalesced": "waited for another request's look-up",
+        "shared_connect": "waited on a connection that another request opened",
+        "retried": "retried",
+        "redirected": "redirected",
+        "cancelled": "cancelled",
+        "error": "failed",
+        "timed_out": "timed out",
+        "rx_coalesced": "its first bytes came in several segments, the kernel's stamp is the last one's",
+        "eager": "its task ran at once when it was created",
+        "http2": "HTTP/2",
+    }
+)
 
 
 def embedded(document: Document) -> str:
     """The data as JSON that may stand in a script element: no `<` is left in it."""
     shown, left_out = choose(document)
-    names = list(PHASES)
+    names, single = list(PHASES), singly(shown)
     content = {
         "arms": [arm_columns(document.diagnosis.arms, arm) for arm in document.diagnosis.arms],
         "phases": [{"name": n, "kind": PHASES[n][0], "meaning": PHASES[n][1], "colour": PHASE_COLOURS[n]} for n in names],
-        "timelines": [timeline_columns(line, names) for line in shown],
+        "timelines": [timeline_columns(line, names, single=k in single) for k, line in enumerate(shown)],
         "leftOut": left_out,
+        "flames": flame_columns(document),
     }
     return msgspec.json.encode(content).decode().replace("<", "\\u003c")
 
@@ -63,76 +84,46 @@ def arm_columns(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> dict[str, 
     }
 
 
-def micros(nanoseconds: int) -> int:
-    """Whole microseconds, rounded."""
-    return (nanoseconds + 500) // 1000
-
-
-def column(values: Sequence[Any]) -> Any:
-    """The values, or the one value that they all share."""
-    return values[0] if values and all(value == values[0] for value in values) else list(values)
-
-
-def deltas(times_ns: Iterable[int]) -> list[int]:
-    """The first time and the steps from each to the next, rounded as times, so that no error adds up."""
-    steps, before = [], 0
-    for at in map(micros, times_ns):
-        steps.append(at - before)
-        before = at
-    return steps
-
-
-class Shapes:
-    """Numbers each distinct sequence of names in the order in which it is first seen."""
-
-    def __init__(self, names: list[str]) -> None:
-        self.index = {name: k for k, name in enumerate(names)}
-        self.seen: dict[tuple[int, ...], int] = {}
-
-    def number(self, names: Iterable[str]) -> int:
-        """The shape's number."""
-        return self.seen.setdefault(tuple(self.index.setdefault(name, len(self.index)) for name in names), len(self.seen))
-
-
-def timeline_columns(line: Timeline, phase_names: list[str]) -> dict[str, Any]:
-    """One trial; rows are attempts by start."""
+def timeline_columns(line: Timeline, phase_names: list[str], *, single: bool = True) -> dict[str, Any]:
+    """One trial; rows are attempts by start; `single`: the loop's iterations one by one."""
     rows = sorted(line.attempts, key=start_ns)
     flags = sorted({flag for row in rows for flag in row.flags})
-    shapes, stamp_shapes = Shapes(phase_names), Shapes([])
+    shapes = Shapes(phase_names)
     made = {
+        "trial": clean(line.trial),
         "arm": clean(line.arm),
         "n": line.n,
         "repetition": line.repetition,
         "total": micros(line.total_ns),
         "unattributed": line.unattributed_share,
+        "unattributedP95": line.unattributed_p95,
         "faults": [clean(fault) for fault in line.faults],
+        "absent": [f"{count} {clean(table)}" for table, count in line.left_out.items()],
         "notObserved": [f"{clean(name)}: {clean(why)}" for name, why in line.not_observed.items()],
-        "busy": busy(line.iterations, line.total_ns) if line.iterations else None,
         "request": column([row.request for row in rows]),
         "attempt": column([row.number for row in rows]),
+        "hop": column([row.hop for row in rows]),
         "connection": column([row.connection for row in rows]),
         "status": column([row.status for row in rows]),
         "assignments": column([row.assignments for row in rows]),
         "bytes": column([row.wire_bytes for row in rows]),
+        "lagLow": column([lag_bound(row, row.lag_low_ns) for row in rows]),
+        "lagHigh": column([lag_bound(row, row.lag_high_ns) for row in rows]),
         "flags": column([sum(1 << flags.index(flag) for flag in set(row.flags)) for row in rows]),
-        "shape": column([shapes.number(phase.name for phase in row.phases) for row in rows]),
-        "times": [step for row in rows for step in phase_steps(row)],
-        "stampShape": column([stamp_shapes.number(name for name, _ in in_time(row)) for row in rows]),
-        "stamps": [step for row in rows for step in deltas(at for _, at in in_time(row))],
-        "connections": connection_columns(line.connections),
-    }
-    return made | {
+        "flagWords": [FLAG_WORDS.get(flag, words(flag)) for flag in flags],
         "flagNames": [clean(flag) for flag in flags],
-        "shapes": list(shapes.seen),
-        "stampShapes": list(stamp_shapes.seen),
-        "stampNames": [clean(name) for name in stamp_shapes.index],
+        "shape": column([shapes.number(phase.name for phase in row.phases) for row in rows]),
+        "times": packed(step for row in rows for step in phase_steps(row)),
+        "stamps": stamp_columns({clean(name): at for name, at in row.stamps.items()} for row in rows),
+        "connections": connection_columns(line.connections),
         "rows": len(rows),
     }
+    return made | {"shapes": list(shapes.seen)} | track_columns(line, single=single)
 
 
-def in_time(attempt: Attempt) -> list[tuple[str, int]]:
-    """The attempt's stamps in the order of time; ties keep the recorded order."""
-    return sorted(attempt.stamps.items(), key=lambda item: item[1])
+def lag_bound(attempt: Attempt, bound_ns: int | None) -> int | None:
+    """A bound of the loop's lag, where the kernel's own stamp does not say it exactly."""
+    return None if bound_ns is None or "rx_kernel" in attempt.stamps else micros(bound_ns)
 
 
 def phase_steps(attempt: Attempt) -> list[int]:
@@ -141,26 +132,15 @@ def phase_steps(attempt: Attempt) -> list[int]:
 
 
 def connection_columns(connections: tuple[Connection, ...]) -> dict[str, Any]:
-    """Who opened each connection and how many requests it served."""
+    """Who opened each connection, when and how, how many requests it served, and what its socket and TLS said."""
     return {
         "number": [c.number for c in connections],
         "request": column([c.request for c in connections]),
         "requests": column([c.requests for c in connections]),
+        "addresses": column([c.address_attempts for c in connections]),
+        "tlsCpu": column([None if c.tls_cpu_ns is None else micros(c.tls_cpu_ns) for c in connections]),
+        "recordCpu": column([None if c.record_cpu_ns is None else micros(c.record_cpu_ns) for c in connections]),
         "rtt": column([c.rtt_us for c in connections]),
+        "retransmits": column([c.retransmits for c in connections]),
+        "stamps": stamp_columns(c.stamps for c in connections),
     }
-
-
-def busy(loop: Iterations, total_ns: int) -> list[int]:
-    """The share of time, in percent, in which the loop ran callbacks, in ``BINS`` equal parts of the trial."""
-    import numpy as np
-
-    if not loop.start_ns or total_ns <= 0:
-        return []
-    run = np.asarray(loop.run_ns, dtype=np.float64)
-    begin = np.asarray(loop.start_ns, dtype=np.float64) + np.asarray(loop.poll_ns, dtype=np.float64)
-    worked = np.cumsum(run)
-    times = np.column_stack((begin, begin + run)).ravel()
-    sums = np.column_stack((worked - run, worked)).ravel()
-    edges = np.linspace(0.0, float(total_ns), BINS + 1)
-    share = np.diff(np.interp(edges, times, sums)) / (total_ns / BINS)
-    return [int(part) for part in np.clip(np.rint(share * 100), 0, 100)]

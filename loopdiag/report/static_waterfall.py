@@ -6,6 +6,7 @@ from loopdiag.model.events import PHASES
 from loopdiag.model.timeline import Attempt, Timeline
 from loopdiag.report.format import clean, seconds
 from loopdiag.report.palette import PHASE_COLOURS, lighten
+from loopdiag.report.static_tracks import draw_curves, draw_loop
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,19 +38,30 @@ def bars(line: Timeline) -> dict[str, list[Bar]]:
 def draw_waterfall(figure: "Figure", line: Timeline) -> None:
     """Draw `line` with a legend of the phases that occur."""
     rows = len(line.attempts)
-    figure.set_size_inches(9, min(9.0, 2.6 + rows * 0.03))
-    axes = figure.subplots()
+    tall = min(6.4, 1.6 + rows * 0.03)
+    # The rows, the curves, and the loop's lane where it was observed, on one time axis.
+    parts = [tall, 1.0, 0.55] if line.iterations else [tall, 1.0]
+    figure.set_size_inches(9, sum(parts) + 1.2)
+    panes = figure.subplots(len(parts), sharex=True, height_ratios=parts)
+    axes = panes[0]
+    draw_curves(panes[1], line)
+    if line.iterations:
+        draw_loop(panes[2], line, line.iterations)
+    panes[-1].set_xlabel("time since the trial's first stamp, milliseconds")
+    draw_rows(axes, line)
+    legend(figure, bars(line), hatched=rows <= HATCHED_ROWS)
+
+
+def draw_rows(axes: "Axes", line: Timeline) -> None:
+    """A row an attempt, by start."""
+    rows = len(line.attempts)
     axes.set_title(f"{clean(line.arm)}, N = {line.n}, {seconds(line.total_ns / 1e9)}", pad=8)
-    axes.set_xlabel("time since the trial's first stamp, milliseconds")
     axes.set_ylabel("requests, by start" if all(a.number == 0 for a in line.attempts) else "attempts, by start")
     axes.set_xlim(0, max(1e-6, line.total_ns / 1e6))
     axes.set_ylim(rows, 0)
     axes.set_xmargin(0)
-    drawn = bars(line)
-    hatched = rows <= HATCHED_ROWS
-    for name, boxes in drawn.items():
-        draw_phase(axes, name, boxes, hatched=hatched)
-    legend(figure, drawn, hatched=hatched)
+    for name, boxes in bars(line).items():
+        draw_phase(axes, name, boxes, hatched=rows <= HATCHED_ROWS)
 
 
 def draw_phase(axes: "Axes", name: str, boxes: list[Bar], *, hatched: bool) -> None:
@@ -71,6 +83,7 @@ def legend(figure: "Figure", drawn: dict[str, list[Bar]], *, hatched: bool) -> N
     from matplotlib.patches import Patch
 
     hatch, waits = ("/////", "waits hatched") if hatched else (None, "waits light")
+    loop = "; loop: red where one iteration ran for 10 ms or longer, ticks are collector pauses"
     patches = [
         Patch(facecolor=lighten(PHASE_COLOURS[name], LIGHT), edgecolor=PHASE_COLOURS[name], hatch=hatch, linewidth=0, label=name)
         if PHASES[name][0] == "wait"
@@ -78,4 +91,6 @@ def legend(figure: "Figure", drawn: dict[str, list[Bar]], *, hatched: bool) -> N
         for name in drawn
     ]
     if patches:
-        figure.legend(handles=patches, loc="outside lower left", ncols=min(8, len(patches)), title=f"{waits}, work solid", alignment="left")
+        figure.legend(
+            handles=patches, loc="outside lower left", ncols=min(8, len(patches)), title=f"{waits}, work solid{loop}", alignment="left"
+        )

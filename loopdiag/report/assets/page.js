@@ -1,4 +1,4 @@
-// Starts the page: the data, the theme, the two drawings.
+// Starts the page: the data, the theme, the drawings.
 const content = JSON.parse(byId("data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const root = document.documentElement;
@@ -6,10 +6,14 @@ const root = document.documentElement;
 if (byId("plot")) new ScalingPlot(byId("plot"), content.arms);
 const fall = byId("canvas") && content.timelines.some((line) => line.rows) ? new Waterfall(content.timelines, content.phases, content.leftOut) : null;
 if (fall) listen(fall);
+const flame = byId("flame") && content.flames.graphs.length ? new FlameGraph(content.flames, fall) : null;
+if (flame) listenToFlame(flame);
 
 function recolour() {
+  if (flame) flame.recolour();
   if (!fall) return;
-  fall.drawLegend();
+  drawLegend(fall);
+  fall.stale = true;
   fall.redraw();
 }
 
@@ -19,3 +23,6 @@ byId("theme").addEventListener("click", () => {
   recolour();
 });
 dark.addEventListener("change", recolour);
+
+// What is drawn, for whoever drives the page from outside.
+window.loopdiag = { state: () => (fall ? stateOf(fall) : null), flame: () => (flame ? flameState(flame) : null) };

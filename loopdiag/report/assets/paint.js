@@ -1,129 +1,80 @@
-// Draws a waterfall on a canvas: the loop's strip, the time axis, the rows of the view.
+// Draws the rows of a view on a canvas: time axis, units with their bars, marks on top.
 const GUTTER = 44;
-const STRIP = 24;
-const AXIS = 24;
-const TOP = STRIP + AXIS;
-const HATCHED_FROM = 6; // pixels of row height from which a hatch can be seen
+const TOP = 24;
+const LANE_LINES_FROM = 5; // pixels of height from which a connection's life is drawn behind its requests
 
-function mix(colour, ground, share) {
-  const parse = (text) => [1, 3, 5].map((k) => parseInt(text.slice(k, k + 2), 16));
-  const [over, under] = [parse(colour), parse(ground)];
-  return `rgb(${over.map((part, k) => Math.round(part * (1 - share) + under[k] * share)).join(" ")})`;
-}
-
-// The page's colours, read once a picture: asking the style sheet is slow.
-function themeColours() {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["page", "ink", "soft", "rule", "accent", "alert"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-}
-
-// Solid for work; light, and hatched where rows are tall enough, for waits. Patterns are kept until theme or resolution change.
-const kept = new Map();
-
-function fills(context, phases, ground, ratio, tall) {
-  return phases.map((phase) => {
-    const key = [phase.name, ground, ratio, tall].join();
-    if (!kept.has(key)) kept.set(key, fillOf(context, phase, ground, ratio, tall));
-    return kept.get(key);
-  });
-}
-
-function fillOf(context, phase, ground, ratio, tall) {
-  const colour = inkOf(phase, ground);
-  if (phase.kind === "work") return colour;
-  const light = mix(colour, ground, 0.38);
-  return tall ? hatch(context, light, colour, ratio) : light;
-}
-
-// The phase's colour on this page; very dark ones would sink into a dark one.
-function inkOf({ colour }, ground = cssColour("--page")) {
-  if (ground === "#ffffff") return colour;
-  const luminance = [1, 3, 5].reduce((sum, k, n) => sum + parseInt(colour.slice(k, k + 2), 16) * [0.3, 0.59, 0.11][n], 0);
-  if (luminance > 95) return colour;
-  const lifted = [1, 3, 5].map((k) => Math.round(parseInt(colour.slice(k, k + 2), 16) * 0.6 + 255 * 0.4).toString(16).padStart(2, "0"));
-  return `#${lifted.join("")}`;
-}
-
-function hatch(context, light, strong, ratio) {
-  const side = Math.max(4, Math.round(6 * ratio));
-  const tile = make("canvas", { width: side, height: side });
-  const brush = tile.getContext("2d");
-  brush.fillStyle = light;
-  brush.fillRect(0, 0, side, side);
-  brush.strokeStyle = strong;
-  brush.lineWidth = Math.max(1, ratio * 0.9);
-  brush.beginPath();
-  for (const shift of [-side, 0, side]) {
-    brush.moveTo(shift, side);
-    brush.lineTo(shift + side, 0);
-  }
-  brush.stroke();
-  const pattern = context.createPattern(tile, "repeat");
-  pattern.setTransform(new DOMMatrix().scale(1 / ratio));
-  return pattern;
-}
-
-function paint(canvas, line, phases, state) {
+function scaleOf(canvas, view, top) {
   const ratio = window.devicePixelRatio || 1;
-  const context = canvas.getContext("2d");
-  const width = canvas.width / ratio;
-  const height = canvas.height / ratio;
-  const { view } = state;
-  const scale = { x: (width - GUTTER) / (view.x1 - view.x0), y: (height - TOP) / (view.y1 - view.y0), ratio, width, height, view, ink: themeColours() };
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.fillStyle = scale.ink.page;
-  context.fillRect(0, 0, width, height);
-  paintAxes(context, scale, line);
-  paintStrip(context, scale, line);
-  context.save();
-  context.beginPath();
-  context.rect(GUTTER, TOP, width - GUTTER, height - TOP);
-  context.clip();
-  paintRows(context, scale, line, fills(context, phases, scale.ink.page, ratio, scale.y >= HATCHED_FROM));
-  context.restore();
-  paintMarks(context, scale, line, state);
+  const [width, height] = [canvas.width / ratio, canvas.height / ratio];
+  const x = (width - GUTTER) / (view.x1 - view.x0);
+  const y = (height - top) / (view.y1 - view.y0);
+  return { x, y, ratio, width, height, view, ink: themeColours(), left: (time) => GUTTER + (time - view.x0) * x, top: (unit) => top + (unit - view.y0) * y };
 }
 
-function paintAxes(context, scale, line) {
-  const { view, width, height } = scale;
-  const step = niceStep((view.x1 - view.x0) / 1e3, (width - GUTTER) / 90);
-  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+function blank(canvas, scale) {
+  const context = canvas.getContext("2d");
+  context.setTransform(scale.ratio, 0, 0, scale.ratio, 0, 0);
+  context.fillStyle = scale.ink.page;
+  context.fillRect(0, 0, scale.width, scale.height);
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
+  return context;
+}
+
+// The picture without marks; it changes only with view, size, theme or chosen chain.
+function paintBase(canvas, line, phases, state) {
+  const scale = scaleOf(canvas, state.view, TOP);
+  const context = blank(canvas, scale);
+  paintTimes(context, scale, { from: TOP - 5, to: scale.height, label: TOP / 2 - 1 });
+  paintUnits(context, scale, line, state.layout);
+  context.save();
+  context.beginPath();
+  context.rect(GUTTER, TOP, scale.width - GUTTER, scale.height - TOP);
+  context.clip();
+  if (state.layout.kind === "connection") paintLanes(context, scale, state.layout);
+  paintWaits(context, scale, state, phases);
+  paintBars(context, scale, state.layout.bars, phases, "work");
+  if (state.layout.kind === "connection") paintEnds(context, scale, state.layout);
+  if (state.chain.length) paintChain(context, scale, line, state, fills(context, phases, scale.ink.page, scale.ratio));
+  context.restore();
+}
+
+// Grid lines and labels of the time axis.
+function paintTimes(context, scale, { from, to, label }) {
+  const { view, width } = scale;
+  const step = niceStep((view.x1 - view.x0) / 1e3, (width - GUTTER) / 90);
+  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   for (const tick of niceTicks(view.x0 / 1e3, view.x1 / 1e3, (width - GUTTER) / 90)) {
-    const x = Math.round(GUTTER + (tick * 1e3 - view.x0) * scale.x) + 0.5;
+    const x = Math.round(scale.left(tick * 1e3)) + 0.5;
     context.fillStyle = scale.ink.rule;
-    context.fillRect(x, TOP - 5, 1, height - TOP + 5);
+    context.fillRect(x, from, 1, to - from);
     context.fillStyle = scale.ink.soft;
-    const label = `${tick.toFixed(decimals)} ms`;
-    const half = context.measureText(label).width / 2;
+    const text = `${tick.toFixed(decimals)} ms`;
+    const half = context.measureText(text).width / 2;
     context.textAlign = "center";
-    if (x - half >= GUTTER && x + half <= width) context.fillText(label, x, STRIP + AXIS / 2 - 1);
-  }
-  context.textAlign = "right";
-  const every = Math.max(1, niceStep(view.y1 - view.y0, (height - TOP) / 34));
-  for (let row = Math.max(0, Math.ceil((view.y0 + 1) / every) * every - 1); row < view.y1 - 0.5; row += every) {
-    const y = Math.min(TOP + (row + 0.5 - view.y0) * scale.y, height - 7);
-    if (y >= TOP + 4) context.fillText(String(at(line.request, row)), GUTTER - 9, y);
+    if (x - half >= GUTTER && x + half <= width) context.fillText(text, x, label);
   }
 }
 
-// How busy the loop was, as an area from 0 to 100 %.
-function paintStrip(context, scale, line) {
-  if (!line.busy || !line.busy.length) return;
+// Numbers of requests, or of connections, in the gutter.
+function paintUnits(context, scale, line, layout) {
+  const { view, height } = scale;
   context.fillStyle = scale.ink.soft;
   context.textAlign = "right";
-  context.fillText("loop", GUTTER - 9, STRIP / 2 + 1);
-  context.fillStyle = mix(scale.ink.accent, scale.ink.page, 0.35);
-  const full = STRIP - 4;
-  const bin = line.total / line.busy.length;
-  for (let x = GUTTER; x < scale.width; x += 1) {
-    const first = Math.floor((scale.view.x0 + (x - GUTTER) / scale.x) / bin);
-    const after = Math.max(first + 1, Math.ceil((scale.view.x0 + (x + 1 - GUTTER) / scale.x) / bin));
-    let sum = 0;
-    for (let k = first; k < after; k += 1) sum += line.busy[k] || 0;
-    const tall = (sum / (after - first) / 100) * full;
-    if (tall > 0) context.fillRect(x, 2 + full - tall, 1, tall);
+  if (layout.kind === "request") {
+    const every = Math.max(1, niceStep(view.y1 - view.y0, (height - TOP) / 34));
+    for (let row = Math.max(0, Math.ceil((view.y0 + 1) / every) * every - 1); row < view.y1 - 0.5; row += every) {
+      const y = Math.min(scale.top(row + 0.5), height - 7);
+      if (y >= TOP + 4) context.fillText(String(at(line.request, row)), GUTTER - 9, y);
+    }
+    return;
+  }
+  let free = TOP + 4;
+  for (const lane of layout.lanes) {
+    const y = Math.max(scale.top(lane.first + 0.5), lane.depth > 1 ? TOP + 7 : 0);
+    if (y < free || y > height - 4 || scale.top(lane.first + lane.depth) < TOP + 7) continue;
+    context.fillText(`#${lane.number}`, GUTTER - 9, y);
+    free = y + 15;
   }
 }
 
@@ -138,45 +89,142 @@ function firstFrom(rows, row) {
   return low;
 }
 
-function paintRows(context, scale, line, styles) {
-  const { view, ratio } = scale;
+// Top and height of a unit's bars, on whole pixels.
+function boxOf(scale, unit) {
   const gap = scale.y >= 5 ? Math.min(3, scale.y * 0.2) : 0;
-  const snap = (value) => Math.round(value * ratio) / ratio;
+  const snap = (value) => Math.round(value * scale.ratio) / scale.ratio;
+  const y = snap(scale.top(unit) + gap / 2);
+  return [y, Math.max(1 / scale.ratio, snap(scale.top(unit + 1) - gap / 2) - y)];
+}
+
+// All waits in solid colours on a layer of their own, then one veil over them: filling thousands of bars with patterns is slow.
+function paintWaits(context, scale, { layer, layout }, phases) {
+  const brush = layer.getContext("2d");
+  brush.setTransform(scale.ratio, 0, 0, scale.ratio, 0, 0);
+  brush.globalCompositeOperation = "source-over";
+  brush.clearRect(0, 0, scale.width, scale.height);
+  paintBars(brush, scale, layout.bars, phases, "wait");
+  brush.globalCompositeOperation = "source-atop";
+  brush.fillStyle = veil(brush, scale.ink.page, scale.ratio);
+  brush.fillRect(0, 0, scale.width, scale.height);
+  context.drawImage(layer, 0, 0, scale.width, scale.height);
+}
+
+// Where many units share a pixel line, one of them is drawn: what the others would cover anyway.
+function paintBars(context, scale, bars, phases, kind) {
+  const { view } = scale;
   const finest = 0.25 / scale.x;
-  line.bars.forEach((bar, phase) => {
-    if (!bar.row.length) return;
-    context.fillStyle = styles[phase];
+  const every = Math.max(1, Math.floor(1 / (scale.y * scale.ratio)));
+  bars.forEach((bar, phase) => {
+    if (phases[phase].kind !== kind) return;
+    context.fillStyle = inkOf(phases[phase], scale.ink.page);
     for (let k = firstFrom(bar.row, Math.floor(view.y0)); k < bar.row.length && bar.row[k] < view.y1; k += 1) {
-      if (bar.end[k] < view.x0 || bar.begin[k] > view.x1 || bar.end[k] - bar.begin[k] < finest) continue;
-      const x = GUTTER + (Math.max(bar.begin[k], view.x0) - view.x0) * scale.x;
-      const right = GUTTER + (Math.min(bar.end[k], view.x1) - view.x0) * scale.x;
-      const y = snap(TOP + (bar.row[k] - view.y0) * scale.y + gap / 2);
-      const bottom = snap(TOP + (bar.row[k] + 1 - view.y0) * scale.y - gap / 2);
-      context.fillRect(x, y, right - x, Math.max(1 / ratio, bottom - y));
+      if (bar.row[k] % every || bar.end[k] < view.x0 || bar.begin[k] > view.x1 || bar.end[k] - bar.begin[k] < finest) continue;
+      const x = scale.left(Math.max(bar.begin[k], view.x0));
+      const [y, high] = boxOf(scale, bar.row[k]);
+      context.fillRect(x, y, scale.left(Math.min(bar.end[k], view.x1)) - x, high);
     }
   });
 }
 
-// Failed rows in the gutter, the chosen row, the rectangle that is being dragged.
-function paintMarks(context, scale, line, state) {
-  const { view, width } = scale;
+// Behind the requests: a hairline while the connection is open; between lanes of several streams a rule.
+function paintLanes(context, scale, { lanes }) {
+  for (const lane of lanes) {
+    const [top, bottom] = [scale.top(lane.first), scale.top(lane.first + lane.depth)];
+    if (bottom < TOP || top > scale.height) continue;
+    context.fillStyle = scale.ink.rule;
+    if (lane.depth > 1) context.fillRect(GUTTER, Math.round(bottom), scale.width - GUTTER, 1);
+    else if (scale.y >= LANE_LINES_FROM) context.fillRect(scale.left(lane.begin), Math.round((top + bottom) / 2), (lane.end - lane.begin) * scale.x, 1);
+  }
+}
+
+// In front of them: a bar where a connection was opened, a cross where it was closed.
+function paintEnds(context, scale, { lanes }) {
+  context.fillStyle = scale.ink.ink;
+  context.strokeStyle = scale.ink.ink;
+  context.lineWidth = 1.5;
+  for (const lane of lanes) {
+    const [top, bottom] = [scale.top(lane.first), scale.top(lane.first + lane.depth)];
+    if (bottom < TOP || top > scale.height || scale.y * lane.depth < 3) continue;
+    context.fillRect(scale.left(lane.begin) - 1, top + 1, 2, Math.max(2, bottom - top - 2));
+    if (Number.isNaN(lane.closed)) continue;
+    const [x, y, arm] = [scale.left(lane.closed) + 4, (top + bottom) / 2, Math.min(3.5, (bottom - top) / 2)];
+    context.beginPath();
+    for (const side of [-1, 1]) {
+      context.moveTo(x - arm, y - side * arm);
+      context.lineTo(x + arm, y + side * arm);
+    }
+    context.stroke();
+  }
+}
+
+// The chain's requests stand out, everything else steps back; a line joins each to the one that it waited for.
+function paintChain(context, scale, line, { chain, layout }, styles) {
+  context.globalAlpha = 0.72;
+  context.fillStyle = scale.ink.page;
+  context.fillRect(GUTTER, TOP, scale.width - GUTTER, scale.height - TOP);
+  context.globalAlpha = 1;
+  context.strokeStyle = scale.ink.ink;
+  context.lineWidth = 1;
+  let joint = null;
+  for (const row of chain) {
+    const unit = layout.unitOf(row);
+    if (unit < 0) continue;
+    const [y, high] = boxOf(scale, unit);
+    const tall = Math.max(3, high);
+    for (const [phase, begin, end] of clipped(line, row, layout.span(row))) {
+      context.fillStyle = styles[phase];
+      context.fillRect(scale.left(begin), y, (end - begin) * scale.x, tall);
+    }
+    if (joint) {
+      const freed = scale.left(firstKnown(markOf(line, "released", row), line.end[row]));
+      context.beginPath();
+      context.moveTo(freed, y + tall);
+      context.lineTo(freed, joint.y);
+      context.lineTo(joint.x, joint.y);
+      context.stroke();
+    }
+    joint = { x: scale.left(firstKnown(markOf(line, "assigned", row), line.begin[row])), y };
+  }
+}
+
+// Failed rows, the chosen row or lane, the rectangle that is being dragged.
+function paintMarks(context, scale, state) {
+  const { view, width, height } = scale;
+  const { layout } = state;
   context.fillStyle = scale.ink.alert;
   for (const row of state.failed) {
-    if (row + 1 > view.y0 && row < view.y1) context.fillRect(GUTTER - 5, TOP + (row - view.y0) * scale.y, 4, Math.max(1.5, scale.y));
+    const unit = layout.unitOf(row);
+    if (unit < 0 || unit + 1 <= view.y0 || unit >= view.y1) continue;
+    const x = layout.kind === "request" ? GUTTER - 5 : clamp(scale.left(layout.span(row)[1]) - 3, GUTTER, width - 4);
+    context.fillRect(x, Math.max(TOP, scale.top(unit)), 4, Math.max(1.5, scale.y));
   }
-  if (state.row !== null && state.row + 1 > view.y0 && state.row < view.y1) {
-    const y = TOP + (state.row - view.y0) * scale.y;
+  const chosen = chosenBox(scale, state);
+  if (chosen) {
     context.strokeStyle = scale.ink.ink;
     context.lineWidth = 1;
-    context.strokeRect(GUTTER + 0.5, Math.round(y) - 0.5, width - GUTTER - 1, Math.max(3, Math.round(scale.y)));
+    context.strokeRect(...chosen);
   }
-  if (state.drag) {
-    const { x, y, toX, toY } = state.drag;
-    context.fillStyle = scale.ink.accent;
-    context.globalAlpha = 0.18;
-    context.fillRect(x, y, toX - x, toY - y);
-    context.globalAlpha = 1;
-    context.strokeStyle = scale.ink.accent;
-    context.strokeRect(x, y, toX - x, toY - y);
-  }
+  if (state.drag) paintDrag(context, scale, state.drag, height);
+}
+
+function chosenBox(scale, { layout, row, lane, view }) {
+  const [unit, depth] = row !== null ? [layout.unitOf(row), 1] : lane !== null ? [layout.lanes[lane].first, layout.lanes[lane].depth] : [-1, 0];
+  if (unit < 0 || unit + depth <= view.y0 || unit >= view.y1) return null;
+  const whole = layout.kind === "request" || row === null;
+  const [from, to] = whole ? [view.x0, view.x1] : layout.span(row);
+  const left = clamp(scale.left(from), GUTTER, scale.width);
+  const top = Math.max(TOP, Math.round(scale.top(unit)));
+  const high = Math.max(3, Math.round(scale.top(unit + depth)) - top);
+  return [left + 0.5, top - 0.5, Math.max(3, clamp(scale.left(to), GUTTER, scale.width) - left) - 1, high];
+}
+
+function paintDrag(context, scale, { x, y, toX, toY }) {
+  context.fillStyle = scale.ink.accent;
+  context.globalAlpha = 0.18;
+  context.fillRect(x, y, toX - x, toY - y);
+  context.globalAlpha = 1;
+  context.strokeStyle = scale.ink.accent;
+  context.lineWidth = 1;
+  context.strokeRect(x, y, toX - x, toY - y);
 }

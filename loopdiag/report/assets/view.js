@@ -1,8 +1,8 @@
-// The visible part of a waterfall: microseconds x0..x1, rows y0..y1. Pure: each function returns a new view inside the bounds.
+// The visible part of a waterfall: microseconds x0..x1, units y0..y1. Pure: each function returns a new view inside the bounds.
 const LEAST_MICROS = 20;
-const LEAST_ROWS = 3;
+const LEAST_UNITS = 3;
 
-const boundsOf = (line) => ({ x0: line.first, x1: line.last, y0: 0, y1: Math.max(1, line.rows) });
+const boundsOf = (line, layout) => ({ x0: line.first, x1: line.last, y0: 0, y1: Math.max(1, layout.count) });
 
 function fitted(low, high, least, floor, ceiling) {
   const span = clamp(high - low, Math.min(least, ceiling - floor), ceiling - floor);
@@ -12,7 +12,7 @@ function fitted(low, high, least, floor, ceiling) {
 
 function within(view, bounds) {
   const [x0, x1] = fitted(view.x0, view.x1, LEAST_MICROS, bounds.x0, bounds.x1);
-  const [y0, y1] = fitted(view.y0, view.y1, LEAST_ROWS, bounds.y0, bounds.y1);
+  const [y0, y1] = fitted(view.y0, view.y1, LEAST_UNITS, bounds.y0, bounds.y1);
   return { x0, x1, y0, y1 };
 }
 
@@ -26,13 +26,15 @@ const panned = (view, bounds, dx, dy) => {
   return { x0: view.x0 + x, x1: view.x1 + x, y0: view.y0 + y, y1: view.y1 + y };
 };
 
-// A view that shows one row with its neighbours and a margin of time.
-function around(line, row, bounds) {
-  const margin = Math.max(LEAST_MICROS, (line.end[row] - line.begin[row]) * 0.08);
-  return within({ x0: line.begin[row] - margin, x1: line.end[row] + margin, y0: row - 12, y1: row + 13 }, bounds);
+// A view that shows one attempt with its neighbours and a margin of time.
+function around(layout, row, bounds) {
+  const [begin, end] = layout.span(row);
+  const unit = Math.max(0, layout.unitOf(row));
+  const margin = Math.max(LEAST_MICROS, (end - begin) * 0.08);
+  return within({ x0: begin - margin, x1: end + margin, y0: unit - 12, y1: unit + 13 }, bounds);
 }
 
-function showing(view, row, bounds) {
-  if (row >= view.y0 && row + 1 <= view.y1) return view;
-  return panned(view, bounds, 0, row < view.y0 ? row - view.y0 : row + 1 - view.y1);
+function showing(view, unit, bounds) {
+  if (unit < 0 || (unit >= view.y0 && unit + 1 <= view.y1)) return view;
+  return panned(view, bounds, 0, unit < view.y0 ? unit - view.y0 : unit + 1 - view.y1);
 }

@@ -1,16 +1,20 @@
-// The waterfall section: which trial, which part of it, which row.
-const MOST_ROWS_HIGH = 800;
-const ROW_HIGH = 8;
-const SLOWEST = 10;
+// The waterfall section: which trial, laid out by what, which part of it, which row, lane or moment.
+const MOST_HIGH = 800;
+const LEAST_HIGH = 160;
+const LAYOUTS = { request: requestLayout, connection: connectionLayout };
 
 class Waterfall {
   constructor(timelines, phases, leftOut) {
     this.timelines = timelines;
     this.phases = phases;
     this.leftOut = leftOut;
+    this.by = "request";
     this.canvas = byId("canvas");
+    this.under = byId("tracks");
     this.tip = byId("tip");
     this.tip.className = "tip";
+    this.base = document.createElement("canvas");
+    this.layer = document.createElement("canvas");
     this.picks = ["arm", "n", "repetition"].map((key) => [key, byId(`pick-${key}`)]);
     this.picks.forEach(([, pick], level) => pick.addEventListener("change", () => this.choose(level)));
     new ResizeObserver(() => this.resize()).observe(byId("frame"));
@@ -40,89 +44,72 @@ class Waterfall {
   }
 
   show() {
-    this.line = unpack(this.matching(3)[0], this.phases);
-    const rows = [...Array(this.line.rows).keys()];
-    this.bounds = boundsOf(this.line);
-    this.failed = rows.filter((row) => failed(this.line, row));
-    this.view = { ...this.bounds };
-    this.row = null;
-    this.drag = null;
-    this.pinned = false;
-    this.hideTip();
-    this.describe();
-    this.offerInterest(rows);
-    this.drawLegend();
+    const line = unpack(this.matching(3)[0], this.phases);
+    this.line = line;
+    this.loop = unpackLoop(line);
+    this.curves = curvesOf(line);
+    this.failed = [...Array(line.rows).keys()].filter((row) => failed(line, row));
+    Object.assign(this, tracksOf(line, this.curves, this.loop));
+    this.view = null;
+    this.layouts = {};
+    this.chain = [];
+    offerInterest(this);
+    this.layOut(this.by);
+    describe(this);
+    this.tell("trialchange");
+  }
+
+  // The trial of an arm and an N, if there is one.
+  showCell(arm, n) {
+    [["arm", arm], ["n", String(n)]].forEach(([, value], level) => {
+      this.picks[level][1].value = value;
+      this.fillPicks(level + 1);
+    });
+    this.show();
+  }
+
+  // For whoever draws on the same time axis.
+  tell(name, detail = null) {
+    byId("frame").dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  // Rows or lanes; the time that is shown stays.
+  layOut(by) {
+    this.by = by;
+    this.layouts[by] ??= LAYOUTS[by](this.line);
+    this.layout = this.layouts[by];
+    this.bounds = boundsOf(this.line, this.layout);
+    this.view = this.view ? { ...this.bounds, x0: this.view.x0, x1: this.view.x1 } : { ...this.bounds };
+    [this.drag, this.trackDrag] = [null, null];
+    for (const button of document.querySelectorAll("[data-by]")) button.setAttribute("aria-pressed", String(button.dataset.by === by));
+    this.canvas.setAttribute("aria-label", by === "request" ? "Waterfall of requests" : "Lanes of connections");
+    this.release();
+    this.highlight(this.chain);
+    drawLegend(this);
     this.resize();
   }
 
-  describe() {
-    const { line } = this;
-    const parts = [
-      micros(line.total),
-      plural(line.rows, "attempt"),
-      `${plural(line.connections.number.length, "connection")} opened`,
-      line.unattributed === null ? null : `${significant(line.unattributed * 100, 2)} % unattributed (median)`,
-      this.leftOut ? `${plural(this.leftOut, "further timeline")} in the run's folder only, for the size of this page` : null,
-    ];
-    byId("facts").replaceChildren(make("b", {}, parts[0]), ` in all · ${parts.slice(1).filter(Boolean).join(" · ")}`);
-    const notes = [...line.faults.map((fault) => `Broken invariant: ${fault}`), ...line.notObserved.map((note) => `Not observed: ${note}`)];
-    const list = make("ul", {}, ...notes.map((note) => make("li", {}, note)));
-    byId("faults").replaceChildren(...(notes.length ? [make("details", {}, make("summary", {}, `${plural(notes.length, "note")} on this trial`), list)] : []));
-  }
-
-  // Requests of interest, one click away; each further click goes to the next one.
-  offerInterest(rows) {
-    const { line } = this;
-    const length = (row) => line.end[row] - line.begin[row];
-    const last = rows.reduce((best, row) => (best === null || line.end[row] > line.end[best] ? row : best), null);
-    this.interest = {
-      slowest: [...rows].sort((a, b) => length(b) - length(a)).slice(0, SLOWEST),
-      last: last === null ? [] : [last],
-      errors: this.failed,
-      retried: rows.filter((row) => retried(line, row)),
-    };
-    const names = { slowest: "Slowest", last: "Last to end", errors: "Errors", retried: "Retried" };
-    this.visited = {};
-    byId("interest").replaceChildren(
-      ...Object.entries(this.interest).map(([key, found]) => {
-        const counted = key === "errors" || key === "retried" ? `${names[key]}: ${found.length}` : names[key];
-        const button = make("button", { type: "button", "data-interest": key, disabled: !found.length }, counted);
-        button.addEventListener("click", () => this.visit(key));
-        return button;
-      }),
-    );
-  }
-
-  visit(key) {
-    const found = this.interest[key];
-    if (!found.length) return;
-    const next = (this.visited[key] ?? -1) + 1;
-    this.visited[key] = next % found.length;
-    this.view = around(this.line, found[this.visited[key]], this.bounds);
-    this.select(found[this.visited[key]]);
-  }
-
-  drawLegend() {
-    const ratio = window.devicePixelRatio || 1;
-    const entries = this.phases.filter((_, k) => this.line.bars[k].row.length).map((phase) => {
-      const tile = make("canvas", { width: 18 * ratio, height: 12 * ratio });
-      const brush = tile.getContext("2d");
-      brush.setTransform(ratio, 0, 0, ratio, 0, 0);
-      [brush.fillStyle] = fills(brush, [phase], cssColour("--page"), ratio, true);
-      brush.fillRect(0, 0, 18, 12);
-      return make("div", {}, tile, make("span", {}, phase.name), make("span", {}, phase.meaning));
-    });
-    byId("legend").replaceChildren(...entries);
+  highlight(chain) {
+    this.chain = chain;
+    byId("chain").textContent = chain.length ? chainText(this.line, chain) : "";
+    this.stale = true;
+    this.redraw();
   }
 
   resize() {
     if (!this.line) return;
     const ratio = window.devicePixelRatio || 1;
     const width = byId("frame").clientWidth;
-    const height = TOP + clamp(this.line.rows * ROW_HIGH, 200, MOST_ROWS_HIGH);
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    this.canvas.style.height = `${height}px`;
+    const sizes = [[this.canvas, TOP + clamp(this.layout.count * this.layout.high, LEAST_HIGH, MOST_HIGH)], [this.under, this.height]];
+    for (const [canvas, height] of sizes) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+      canvas.style.height = `${height}px`;
+    }
+    // The tracks stay in the window while the rows scroll, unless they would take too much of it.
+    this.under.classList.toggle("afloat", this.height < window.innerHeight * 0.3);
+    for (const canvas of [this.base, this.layer]) [canvas.width, canvas.height] = [this.canvas.width, this.canvas.height];
+    this.stale = true;
     this.redraw();
   }
 
@@ -131,65 +118,56 @@ class Waterfall {
     this.asked = true;
     requestAnimationFrame(() => {
       this.asked = false;
-      paint(this.canvas, this.line, this.phases, this);
+      this.paint();
     });
+  }
+
+  paint() {
+    const began = performance.now();
+    if (this.stale) {
+      paintBase(this.base, this.line, this.phases, this);
+      paintTracks(this.under, this.line, this.phases, this);
+      this.stale = false;
+    } else if (this.trackDrag) {
+      paintTracks(this.under, this.line, this.phases, this);
+    }
+    const scale = scaleOf(this.canvas, this.view, TOP);
+    const context = this.canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.base, 0, 0);
+    context.setTransform(scale.ratio, 0, 0, scale.ratio, 0, 0);
+    paintMarks(context, scale, this);
+    this.paintMillis = performance.now() - began;
   }
 
   move(view) {
     this.view = view;
-    this.canvas.style.touchAction = view.x1 - view.x0 < this.bounds.x1 - this.bounds.x0 || view.y1 - view.y0 < this.bounds.y1 ? "none" : "pan-y";
+    this.stale = true;
+    const near = view.x1 - view.x0 < this.bounds.x1 - this.bounds.x0 || view.y1 - view.y0 < this.bounds.y1;
+    for (const canvas of [this.canvas, this.under]) canvas.style.touchAction = near ? "none" : "pan-y";
+    this.tell("viewmove");
     this.redraw();
   }
 
-  // From a point of the canvas, in CSS pixels, to microseconds and rows; `inside` says whether it lies on a row.
-  locate(x, y) {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const time = this.view.x0 + ((x - GUTTER) / (width - GUTTER)) * (this.view.x1 - this.view.x0);
-    const row = this.view.y0 + ((y - TOP) / (height - TOP)) * (this.view.y1 - this.view.y0);
-    return { time, row, inside: x >= GUTTER && y >= TOP && row >= 0 && row < this.line.rows };
+  timeAt(x) {
+    return this.view.x0 + ((x - GUTTER) / (this.canvas.clientWidth - GUTTER)) * (this.view.x1 - this.view.x0);
   }
 
-  // From microseconds and a row to a point of the canvas.
-  place(time, row) {
+  // Microseconds a pixel, as far as a pointer is blunt.
+  get slack() {
+    return (3 * (this.view.x1 - this.view.x0)) / (this.canvas.clientWidth - GUTTER);
+  }
+
+  // From a point of the canvas, in CSS pixels, to microseconds and units; `inside` says whether it lies on a unit.
+  locate(x, y) {
+    const unit = this.view.y0 + ((y - TOP) / (this.canvas.clientHeight - TOP)) * (this.view.y1 - this.view.y0);
+    return { time: this.timeAt(x), unit, inside: x >= GUTTER && y >= TOP && unit >= 0 && unit < this.layout.count };
+  }
+
+  // From microseconds and a unit to a point of the canvas.
+  place(time, unit) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const x = GUTTER + ((time - this.view.x0) / (this.view.x1 - this.view.x0)) * (width - GUTTER);
-    return { x: clamp(x, GUTTER, width), y: TOP + ((row + 0.5 - this.view.y0) / (this.view.y1 - this.view.y0)) * (height - TOP) };
-  }
-
-  hover(x, y) {
-    if (this.pinned) return;
-    const found = this.locate(x, y);
-    if (!found.inside) {
-      this.row = null;
-      this.hideTip();
-    } else {
-      this.row = Math.floor(found.row);
-      this.showTip(x, y, found.time);
-    }
-    this.redraw();
-  }
-
-  select(row) {
-    this.pinned = row !== null;
-    this.row = row;
-    if (row === null) {
-      this.hideTip();
-    } else {
-      this.view = showing(this.view, row, this.bounds);
-      const { x, y } = this.place(this.line.begin[row], row);
-      this.showTip(x, y, null);
-      byId("spoken").textContent = spoken(this.line, this.phases, row);
-    }
-    this.move(this.view);
-  }
-
-  showTip(x, y, time) {
-    fillTip(this.tip, this.line, this.phases, this.row, time);
-    this.tip.hidden = false;
-    placeBeside(this.tip, x, y);
-  }
-
-  hideTip() {
-    this.tip.hidden = true;
+    return { x: clamp(x, GUTTER, width), y: TOP + ((unit + 0.5 - this.view.y0) / (this.view.y1 - this.view.y0)) * (height - TOP) };
   }
 }
