@@ -81,7 +81,9 @@ def parser() -> Parser:
     verb.set_defaults(verb=diagnose)
     verb = verbs.add_parser("report", help="write a run's report, or print it in another format")
     verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument("--format", help="html, text, json, har, trace-event, svg; default: by the ending of -o, else html")
+    verb.add_argument(
+        "--format", help="html, text, json, har, trace-event, svg, folded, speedscope, flamegraph; default: by the ending of -o, else html"
+    )
     verb.add_argument("-o", dest="output", type=Path, metavar="FILE", help="where to; '-' is standard output")
     verb.set_defaults(verb=report)
     verb = verbs.add_parser("list", help="list the parts of one kind, and what is unavailable here, and why")

@@ -8,6 +8,7 @@ REGISTRIES = {
     "clients": "loopdiag.lab.clients:CLIENTS",
     "loops": "loopdiag.lab.loops:LOOPS",
     "servers": "loopdiag.lab.servers:SERVERS",
+    "profilers": "loopdiag.lab.probes:PROBES",
     "causes": "loopdiag.causes:CAUSES",
     "formats": "loopdiag.report:FORMATS",
 }
@@ -17,7 +18,7 @@ def parts(kind: str) -> Iterator[tuple[str, str | None]]:
     """Each part of one kind, and why it is unavailable here; None where it is available."""
     if kind == "probes":
         yield from _instruments()
-        return
+        kind = "profilers"
     module, _, attribute = REGISTRIES[kind].partition(":")
     registry = getattr(import_module(module), attribute)
     for name in registry:

@@ -53,7 +53,12 @@ def diagnose(folder: Path) -> Document:
     from loopdiag.lab import store
 
     recording = store.load(folder)
-    document = analyse(recording, lambda trial: store.columns(folder, trial))
+    document = analyse(
+        recording,
+        lambda trial: store.columns(folder, trial),
+        profiles=lambda trial: store.profile(folder, trial),
+        calls=lambda trial: store.calls(folder, trial),
+    )
     store.write(folder / "diagnosis.json", rendered(document, "json"))
     return document
 
@@ -69,11 +74,15 @@ def require_usable(document: Document, folder: Path) -> None:
 
 
 def report(document: Document, folder: Path) -> Path:
-    """Write `report.html` and the figures into `folder`, and return the page's path."""
+    """Write `report.html`, the figures and the profiles into `folder`, and return the page's path."""
     from loopdiag.lab import store
     from loopdiag.report.figures import write_figures
 
     write_figures(document, folder / "figures")
+    if document.profiles:
+        (folder / "profiles").mkdir(exist_ok=True)
+        for name, file in (("folded", "largest.folded"), ("speedscope", "trials.speedscope.json")):
+            store.write(folder / "profiles" / file, rendered(document, name))
     page = folder / "report.html"
     store.write(page, rendered(document, "html"))
     return page

@@ -4,14 +4,17 @@ import heapq
 import random
 from itertools import pairwise
 
+import flame_parts
 from msgspec.structs import replace
 
-from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, Overhead, Point, Witness
+from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, LoopLag, Overhead, Point, Witness
 from loopdiag.model.document import Document
+from loopdiag.model.flame import TopRow
 from loopdiag.model.law import Alternative, Coefficient, Estimate, Law
+from loopdiag.model.profile import Frame, Profile
 from loopdiag.model.recording import Environment, Recording, Skipped, TrialResult, TrialSpec
 from loopdiag.model.scenario import Arm, Payload, Scenario, Service, Sweep, Target, Workload
-from loopdiag.model.timeline import Attempt, Connection, Iterations, Phase, Timeline
+from loopdiag.model.timeline import Attempt, Connection, Iterations, Jobs, Lag, Pause, Phase, Process, Timeline
 
 NS = (25, 50, 100, 200, 400, 600, 800)
 ARMS = (
@@ -21,6 +24,8 @@ ARMS = (
     Arm(client="aiohttp", loop="uvloop"),
 )
 SLOPES_S = {"httpx/asyncio": 4.1e-5, "httpx/uvloop": 3.8e-5, "aiohttp/asyncio": 9.3e-4, "aiohttp/uvloop": 9.0e-4}
+LATE_NS = 340_000  # from the kernel's stamp to the first byte's callback, on asyncio
+BLOCKED_NS = 24_000_000  # the longest iteration of every timeline
 VERSIONS = {"httpx": {"httpx": "0.28.1", "httpcore": "1.0.9"}, "aiohttp": {"aiohttp": "3.14.5"}}
 EMPTY_LAW = Law(form="not enough", note="needs at least 5 values of N that span a factor of 8; has 2 (50, 100)")
 
@@ -90,11 +95,11 @@ def attempts(arm: Arm, n: int, seed: int) -> tuple[list[Attempt], list[Connectio
             tls = tcp + rng.randrange(2_000_000, 14_000_000)
             ready = tls + rng.randrange(150_000, 400_000)
             key = opened if arm.client == "httpx" else number
-            made[key] = Connection(
-                number=key, request=i, requests=1, stamps={"tcp_start": assigned, "tcp_end": tcp, "tls_end": tls}, rtt_us=44
-            )
+            set_up = {"tcp_start": assigned, "tcp_end": tcp, "tls_start": tcp, "tls_end": tls, "made": tls}
+            made[key] = Connection(number=key, request=i, stamps=set_up, rtt_us=44, retransmits=0, address_attempts=1, tls_cpu_ns=410_000)
             phases += [("connect", tcp), ("ssl", tls)]
         connection = opened if arm.client == "httpx" else number
+        made[connection] = replace(made[connection], requests=made[connection].requests + 1)
         resumed = ready + rng.randrange(20_000, 250_000)
         sent = resumed + rng.randrange(40_000, 160_000)
         first = sent + max(5_000_000, int(rng.gauss(50e6, 10e6)))
@@ -105,7 +110,7 @@ def attempts(arm: Arm, n: int, seed: int) -> tuple[list[Attempt], list[Connectio
         phases += [
             ("resume", resumed),
             ("send", sent),
-            ("wait", first),
+            *seen_by_kernel(arm, first),
             ("receive", last),
             ("handover", body),
             ("decode", decoded),
@@ -113,8 +118,9 @@ def attempts(arm: Arm, n: int, seed: int) -> tuple[list[Attempt], list[Connectio
         ]
         stamps = {
             "created": created, "first_run": created + n * 8_000, "enqueued": enqueued, "assigned": assigned, "resumed": resumed,
-            "send_start": resumed + 5_000, "send_end": sent, "rx_kernel": first - 40_000, "first_byte": first, "headers": first + 30_000,
-            "last_byte": last, "body": body, "decoded": decoded, "released": body + 4_000, "done": done,
+            "send_start": resumed + 5_000, "send_end": sent, **({"rx_kernel": first - LATE_NS} if arm.loop == "asyncio" else {}),
+            "first_byte": first, "headers": first + 30_000, "last_byte": last, "body": body, "decoded": decoded, "released": body + 4_000,
+            "done": done,
         }  # fmt: skip
         rows.append(
             Attempt(
@@ -124,12 +130,22 @@ def attempts(arm: Arm, n: int, seed: int) -> tuple[list[Attempt], list[Connectio
                 flags=() if fresh else ("reused",),
                 assignments=rng.randrange(1, 6) if arm.client == "httpx" else 1,
                 wire_bytes=rng.randrange(4000, 9000),
+                lag_low_ns=None if arm.loop == "asyncio" else 12_000,
+                lag_high_ns=None if arm.loop == "asyncio" else 310_000,
+                hop=0,
                 stamps=stamps,
                 phases=chain(created, phases),
             )
         )
-        heapq.heappush(free, (body, number))
+        heapq.heappush(free, (body + 4_000, number))
+        if arm.client == "httpx":
+            made[connection] = replace(made[connection], stamps=made[connection].stamps | {"closed": body + 90_000})
     return rows, list(made.values())
+
+
+def seen_by_kernel(arm: Arm, first: int) -> list[tuple[str, int]]:
+    """The wait for the first byte, split by the kernel's stamp where the loop allows one."""
+    return [("wait", first - LATE_NS), ("kernel", first)] if arm.loop == "asyncio" else [("wait", first)]
 
 
 def chain(start_ns: int, ends: list[tuple[str, int]]) -> tuple[Phase, ...]:
@@ -142,7 +158,7 @@ def timeline(arm: Arm, n: int, repetition: int = 0, *, t0_ns: int = 10**9) -> Ti
     """One resolved trial."""
     rows, connections = attempts(arm, n, seed=n * 7 + repetition)
     end = max(row.stamps["done"] for row in rows)
-    starts = tuple(range(0, end, 400_000))
+    loop = iterations(end)
     return Timeline(
         trial=f"{arm.client}-{arm.loop}-n{n}-timeline-r{repetition}",
         arm=arm.name,
@@ -152,14 +168,92 @@ def timeline(arm: Arm, n: int, repetition: int = 0, *, t0_ns: int = 10**9) -> Ti
         total_ns=end,
         attempts=tuple(rows),
         connections=tuple(connections),
-        iterations=Iterations(
-            start_ns=starts,
-            poll_ns=tuple(120_000 if at > end // 3 else 10_000 for at in starts),
-            run_ns=tuple(280_000 if at > end // 3 else 390_000 for at in starts),
-            ready=tuple(at // 400_000 % 9 for at in starts),
-        ),
+        iterations=loop,
         unattributed_share=0.004,
+        unattributed_p95=0.013,
+        pauses=tuple(
+            Pause(start_ns=at, length_ns=(60_000, 180_000, 2_400_000)[k % 3], generation=k % 3)
+            for k, at in enumerate(range(9_000_000, end, 31_000_000))
+        ),
+        jobs=Jobs(
+            queued_ns=tuple(range(2_000_000, 14_000_000, 1_000_000)),
+            started_ns=tuple(max(2_000_000 + k * 1_000_000, 2_000_000 + (k // 4) * 7_000_000) + 40_000 for k in range(12)),
+            ended_ns=tuple(max(2_000_000 + k * 1_000_000, 2_000_000 + (k // 4) * 7_000_000) + 4_000_000 for k in range(12)),
+            threads=tuple(min(4, k + 1) for k in range(12)),
+        ),
+        lag=Lag(
+            running_ns=sum(loop.run_ns),
+            blocked_ns=BLOCKED_NS,
+            blocked=1,
+            longest_ns=BLOCKED_NS,
+            expected_wait_ns=sum(run * run for run in loop.run_ns) // (2 * end),
+            kernel_ns=n * LATE_NS if arm.loop == "asyncio" else None,
+        ),
+        process=Process(cpu_ns=end * 7 // 10, run_queue_ns=1_300_000, waits=end // 2_000_000, preemptions=3, descriptors=107, threads=6),
+        not_observed={} if arm.loop == "asyncio" else {"rx_kernel": "libuv reads the socket itself"},
     )
+
+
+def iterations(end: int) -> Iterations:
+    """A loop that polls little at first and more later, with one iteration of ``BLOCKED_NS`` in the middle."""
+    starts, polls, runs, at = [], [], [], 0
+    while at < end:
+        poll, run = (120_000, 280_000) if at > end // 3 else (10_000, 390_000)
+        if at > end // 2 and BLOCKED_NS not in runs:
+            run = BLOCKED_NS
+        starts.append(at)
+        polls.append(poll)
+        runs.append(run)
+        at += poll + run
+    ready = tuple(at // 400_000 % 9 for at in starts)
+    return Iterations(start_ns=tuple(starts), poll_ns=tuple(polls), run_ns=tuple(runs), ready=ready)
+
+
+def multiplexed(streams: int = 60, limit: int = 20) -> Timeline:
+    """HTTP/2: all streams share two connections of `limit` streams each; those that open none wait on the opener, then for a stream."""
+    arm, rng = ARMS[0], random.Random(3)
+    connections, rows = [], []
+    for number in (1, 2):
+        at = number * 500_000
+        set_up = {"dns_start": at, "dns_end": at + 900_000, "tcp_start": at + 900_000, "tcp_end": at + 1_400_000}
+        set_up |= {"tls_start": at + 1_400_000, "tls_end": at + 9_000_000, "made": at + 9_100_000}
+        connections.append(Connection(number=number, request=number, requests=streams // 2, stamps=set_up, rtt_us=61, retransmits=2))
+    free = {number: [connections[number - 1].stamps["made"]] * limit for number in (1, 2)}
+    for i in range(1, streams + 1):
+        number = 1 + i % 2 if i > 2 else i
+        link = connections[number - 1].stamps
+        created, assigned = i * 20_000, max(link["dns_start"], i * 20_000 + 300_000)
+        stream = max(link["made"] + i * 10_000, heapq.heappop(free[number]))
+        sent, first = stream + 90_000, stream + int(rng.gauss(30e6, 6e6))
+        last = first + rng.randrange(200_000, 3_000_000)
+        heapq.heappush(free[number], last + 3_000)
+        opens = link["dns_end"], link["tcp_end"], link["tls_end"]
+        own = [*zip(("dns", "connect", "ssl"), opens, strict=True)] if i == number else [("shared", link["made"])]
+        life = [("start", created + 100_000), ("prepare", created + 200_000), ("pool", assigned), *own, ("resume", link["made"] + 5_000)]
+        life += [
+            ("stream", stream),
+            ("send", sent),
+            ("wait", first - LATE_NS),
+            ("kernel", first),
+            ("receive", last),
+            ("finish", last + 20_000),
+        ]
+        stamps = {"created": created, "first_run": created + 100_000, "enqueued": created + 200_000, "assigned": assigned}
+        stamps |= {"resumed": link["made"] + 5_000, "stream": stream, "send_start": stream + 2_000, "send_end": sent}
+        stamps |= {"rx_kernel": first - LATE_NS, "first_byte": first, "last_byte": last, "released": last + 3_000, "done": last + 20_000}
+        flags = ("http2",) if i == number else ("shared_connect", "http2")
+        rows.append(
+            Attempt(request=i, connection=number, status=200, flags=flags, assignments=1, stamps=stamps, phases=chain(created, life))
+        )
+    end = max(row.stamps["done"] for row in rows)
+    facts = replace(timeline(arm, 25), trial="http2", n=streams, total_ns=end, iterations=iterations(end), pauses=())
+    return replace(facts, attempts=tuple(rows), connections=tuple(connections), jobs=None)
+
+
+def shared() -> Document:
+    """A run over HTTP/2."""
+    base = small()
+    return replace(base, timelines=(multiplexed(), *base.timelines[1:]))
 
 
 def trials(repetitions: int = 5) -> tuple[TrialResult, ...]:
@@ -222,6 +316,19 @@ def arm_diagnosis(arm: Arm, bare: list[TrialResult]) -> ArmDiagnosis:
         reused_share=0.0 if quadratic else 0.873,
         phases_ms={"start": 6.4, "pool": 211.0, "connect": 0.5, "ssl": 8.1, "send": 0.1, "wait": 50.2, "receive": 1.2, "decode": 0.3},
         server_utilisation=0.12 if quadratic else 0.74,
+        lag=LoopLag(
+            n=max(NS),
+            running_share=0.81,
+            blocked_ms=24.0,
+            blocked=1,
+            longest_ms=24.0,
+            expected_wait_ms=0.73,
+            kernel_ms=0.34 if arm.loop == "asyncio" else None,
+            first_byte_low_ms=0.012,
+            first_byte_high_ms=0.31,
+        ),
+        unattributed_share=0.004,
+        unattributed_p95=0.013,
     )
 
 
@@ -242,7 +349,7 @@ def full(timeline_ns: tuple[int, ...] = (100, 800)) -> Document:
             question=scenario().question,
             answer=answer,
             arms=tuple(arm_diagnosis(arm, [t for t in ran if t.spec.arm == arm and t.spec.tier == "bare" and t.usable]) for arm in ARMS),
-            overhead=tuple(Overhead(tier="timeline", arm=arm.name, ratio=1.012, low=0.995, high=1.028) for arm in ARMS),
+            overhead=tuple(Overhead(tier="timeline", arm=arm.name, ratio=1.012, low=0.995, high=1.028, own_estimate=0.008) for arm in ARMS),
             noise={"repeated_cells": 26.0, "relative_sd_of_repetitions": 0.021, "relative_drift": -0.004},
             witness=tuple(Witness(arm=arm.name, compared=825, agreeing=824, share=824 / 825) for arm in ARMS),
             lost={"attempts": 0, "iterations": 12},
@@ -281,7 +388,10 @@ def no_arms() -> Document:
 def not_enough() -> Document:
     """Too few values of N: laws abstain, slopes are missing."""
     base = small()
-    arms = tuple(replace(a, law=EMPTY_LAW, slope_ms=None, points=a.points[:2], server_utilisation=None) for a in base.diagnosis.arms)
+    arms = tuple(
+        replace(a, law=EMPTY_LAW, slope_ms=None, points=a.points[:2], server_utilisation=None, lag=None, unattributed_share=None)
+        for a in base.diagnosis.arms
+    )
     return replace(base, diagnosis=replace(base.diagnosis, arms=arms, answer="Two values of N do not carry a law."))
 
 
@@ -316,10 +426,19 @@ def troubled() -> Document:
         first.attempts[3], status=None, flags=("error", "timed_out"), connection=None, phases=first.attempts[3].phases[:3], wire_bytes=None
     )
     retried = replace(first.attempts[4], number=1, flags=("retried",), status=503)
+    moved = replace(first.attempts[5], number=1, hop=1, flags=("redirected", "reused"))
     blank = Attempt(request=99, stamps={"created": 5_000}, flags=("cancelled",))
-    rows = (*first.attempts[:3], broken, retried, *first.attempts[5:], blank)
+    rows = (*first.attempts[:3], broken, retried, moved, *first.attempts[6:], blank)
     changed = replace(
-        first, attempts=rows, iterations=None, faults=("request 4: send_end before send_start",), not_observed={"rx_kernel": "no cmsg"}
+        first,
+        attempts=rows,
+        iterations=None,
+        pauses=(),
+        jobs=None,
+        lag=None,
+        process=None,
+        faults=("request 4: send_end before send_start",),
+        not_observed={"rx_kernel": "no cmsg"},
     )
     empty = replace(base.timelines[1], attempts=(), connections=(), iterations=None)
     return replace(base, timelines=(changed, empty, *base.timelines[2:]))
@@ -370,6 +489,59 @@ def wordy() -> Document:
     return replace(base, diagnosis=replace(base.diagnosis, not_measured=cells), recording=replace(base.recording, skipped=cells))
 
 
+def flamed() -> Document:
+    """A run with profile and calls trials: every kind of flame graph, top rows, calls."""
+    base = small()
+    seen = tuple(flame_parts.profile(arm.name, n, scale=1.0 if arm.client == "httpx" else 0.4) for arm in ARMS[:3:2] for n in (25, 100))
+    pool = flame_parts.profile("httpx/asyncio", 100, thread="asyncio_0", scale=0.01)
+    flames = [
+        *(flame_parts.slope(arm.name, scale=1.0 if arm.client == "httpx" else 0.4) for arm in ARMS[:3:2]),
+        *map(flame_parts.of_trial, seen),
+        *map(flame_parts.over_time, seen),
+        flame_parts.difference("httpx/asyncio", "aiohttp/asyncio"),
+    ]
+    spec = TrialSpec(id="calls", arm=ARMS[0], n=100, tier="calls", repetition=0, seed=1)
+    cost = Overhead(tier="profile", arm="httpx/asyncio", ratio=1.06, low=1.02, high=1.1)
+    return replace(
+        base,
+        diagnosis=replace(base.diagnosis, overhead=(*base.diagnosis.overhead, cost)),
+        recording=replace(base.recording, trials=(*base.recording.trials, TrialResult(spec=spec, status="ok", total_s=4.0))),
+        profiles=(*seen, pool),
+        flames=tuple(flames),
+        top={arm.name: flame_parts.top(1.0 if arm.client == "httpx" else 0.4) for arm in ARMS[:3:2]},
+        calls={"httpx/asyncio": flame_parts.counted(100)},
+    )
+
+
+def flames_large() -> Document:
+    """One slope graph of 50 000 nodes."""
+    return replace(small(), flames=(flame_parts.large(),))
+
+
+def flames_hostile() -> Document:
+    """Frames, files, classes and notes from outside that try to leave their place, and paths that tell of the machine."""
+    base, evil = hostile(), "</script><svg/onload=alert(1)>;\n \x1b[31m & \"q\" 'r' <!-- {x} [/]"
+    path = (
+        Frame(function=evil, file="/home/somebody/secret project/" + evil),
+        Frame(function="ok", file="/home/somebody/app/main.py", line=3),
+    )
+    arm = base.diagnosis.arms[0].arm
+    graph = flame_parts.tree({path: 5.0, path[:1]: 2.0}, kind="slope", title=evil, arm=arm, notes=(evil,), samples=7)
+    seen = Profile(
+        trial=evil, arm=arm, n=3, repetition=0, thread=evil, frames=path, stacks=((0, 1), (0,), ()), at_ns=(0, 5, 9), stack=(0, 1, 2), weight_ns=(700, 400, 400)
+    )  # fmt: skip
+    row = TopRow(function=evil, file=evil, code=evil, self_us=5.0)
+    odd = replace(graph, kind="time", code=(evil,) * 3, start_ns=(-50, 0, 10))
+    return replace(base, flames=(graph, odd), profiles=(seen,), top={arm: (row,)}, calls={arm: flame_parts.counted(0)})
+
+
+def unprofiled() -> Document:
+    """Profile trials were asked for and saw nothing."""
+    base = small()
+    diagnosis = replace(base.diagnosis, not_observed=("profile: py-spy may not read other processes here (kernel.yama.ptrace_scope = 2)",))
+    return replace(base, diagnosis=diagnosis)
+
+
 EDGES = {
     "small": small,
     "no_arms": no_arms,
@@ -378,4 +550,8 @@ EDGES = {
     "no_timelines": no_timelines,
     "troubled": troubled,
     "hostile": hostile,
+    "shared": shared,
+    "flamed": flamed,
+    "flames_hostile": flames_hostile,
+    "unprofiled": unprofiled,
 }

@@ -30,10 +30,14 @@ LAYERS: dict[str, set[str]] = {
 
 #: third-party package → the only places that may import it
 CONFINED = {
-    "aiohttp": ("lab/clients/aiohttp.py", "instruments/aiohttp_pool.py"),
+    "aiohttp": ("lab/clients/aiohttp.py", "instruments/aiohttp_ends.py"),
     "httpx": ("lab/clients/httpx.py", "instruments/httpx_client.py"),
-    "httpcore": ("instruments/httpcore_pool.py",),
-    "anyio": ("instruments/httpcore_pool.py",),
+    "httpcore": ("instruments/httpcore_pool.py", "instruments/httpcore_wire.py"),
+    "httpx2": ("lab/clients/httpx2.py", "instruments/httpx2_client.py"),
+    "httpcore2": ("instruments/httpcore2_pool.py",),
+    "h11": ("instruments/httpcore_wire.py",),
+    "h2": ("instruments/httpcore_h2.py",),
+    "anyio": ("instruments/httpcore_wire.py",),
     "uvloop": ("lab/loops/uvloop.py", "lab/servers/", "instruments/uvloop_loop.py"),
     "numpy": ("analysis/", "lab/store.py", "lab/columns.py", "lab/servers/", "report/"),
     "matplotlib": ("report/",),
@@ -44,7 +48,7 @@ CONFINED = {
 }
 
 #: imported inside the functions that need them, so that `loopdiag --help` stays quick
-LAZY = {"numpy", "matplotlib", "aiohttp", "httpx", "uvloop", "rich", "granian", "trustme"}
+LAZY = {"numpy", "matplotlib", "aiohttp", "httpx", "httpx2", "uvloop", "rich", "granian", "trustme"}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
@@ -92,7 +96,7 @@ def test_instruments_need_only_the_standard_library() -> None:
     # what is injected into a foreign process imports nothing but the standard library and the library that it watches
     import sys
 
-    watched = {"aiohttp", "httpx", "httpcore", "anyio", "uvloop"}
+    watched = {"aiohttp", "httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "anyio", "uvloop"}
     for path in (PACKAGE / "instruments").rglob("*.py"):
         for name, at_import in imports(path):
             first = name.split(".")[0]

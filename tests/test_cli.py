@@ -184,12 +184,13 @@ def test_list_names_every_part(capsys: pytest.CaptureFixture[str], kind: str) ->
     assert listed == list(getattr(import_module(module), name))
 
 
-def test_list_names_every_instrument(capsys: pytest.CaptureFixture[str]) -> None:
-    # the probes are the instruments that are injected
+def test_list_names_every_instrument_and_profiler(capsys: pytest.CaptureFixture[str]) -> None:
+    # the probes are the instruments that are injected, and the profilers
     from loopdiag.instruments.bootstrap import INSTRUMENTS
+    from loopdiag.lab.probes import PROBES
 
     assert main(["list", "probes"]) == 0
-    assert capsys.readouterr().out.splitlines() == [name for _, name, _level in INSTRUMENTS]
+    assert capsys.readouterr().out.splitlines() == [*(name for _, name, _level in INSTRUMENTS), *PROBES]
 
 
 def test_check_tells_each_thing_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:

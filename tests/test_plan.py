@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lab_parts import scenario
+from lab_parts import scenario as any_scenario
 
 from loopdiag.lab.cells import exponent_between, extrapolate, more_values
 from loopdiag.lab.plan import TIMELINES, Plan
 from loopdiag.model.recording import Skipped, TrialResult, TrialSpec
-from loopdiag.model.scenario import Arm, Scenario, Sweep
+from loopdiag.model.scenario import Arm, Profiling, Scenario, Sweep, Target
 
 Cost = Callable[[str, int], float]  # arm, N → T in seconds
 ARMS = (Arm(client="httpx"), Arm(client="aiohttp"), Arm(client="httpx", loop="uvloop"), Arm(client="aiohttp", loop="uvloop"))
 OVERHEAD_S = 0.4
+
+
+def scenario(*arms: Arm, **parts: Any) -> Scenario:
+    """A scenario without profiles, unless they are asked for."""
+    return any_scenario(*arms, **({"profile": Profiling(enabled=False)} | parts))
 
 
 def guess(_points: Mapping[int, list[float]], _n: int) -> float | None:
@@ -29,7 +34,14 @@ class Simulation:
     """A plan run to its end on a machine where every cell takes what `cost` says."""
 
     def __init__(
-        self, made: Scenario, cost: Cost, *, width: float | None = 1.0, status: Callable[[TrialSpec], str] = lambda _: "ok", **options: Any
+        self,
+        made: Scenario,
+        cost: Cost,
+        *,
+        width: float | None = 1.0,
+        status: Callable[[TrialSpec], str] = lambda _: "ok",
+        lacks: Callable[[TrialSpec], dict[str, str]] = lambda _: {},
+        **options: Any,
     ) -> None:
         self.ran: list[TrialSpec] = []
         self.costs: list[float] = []
@@ -40,9 +52,15 @@ class Simulation:
             if isinstance(item, Skipped):
                 self.skipped.append(item)
                 continue
-            total = cost(item.arm.name, item.n)
+            total = cost(item.arm.name, item.n) * (8 if item.tier == "calls" else 1)
             fate = status(item)
-            result = TrialResult(spec=item, status=fate, total_s=total if fate == "ok" else None, why=None if fate == "ok" else "it broke")  # type: ignore[arg-type] # a Status
+            result = TrialResult(
+                spec=item,
+                status=fate,
+                total_s=total if fate == "ok" else None,
+                why=None if fate == "ok" else "it broke",
+                not_observed=lacks(item),
+            )  # type: ignore[arg-type] # a Status
             plan.observe(result, total + OVERHEAD_S)
             self.ran.append(item)
             self.costs.append(total + OVERHEAD_S)
@@ -232,9 +250,10 @@ def test_one_value_of_n_is_repeated_and_no_more() -> None:
     budget_s=st.floats(1, 200),
     seed=st.integers(0, 99),
     width=st.sampled_from([None, 0.01]),
+    profiled=st.booleans(),
 )
 def test_the_budget_holds_for_any_cost(
-    *, base: float, slopes: tuple[float, ...], exponents: tuple[float, ...], budget_s: float, seed: int, width: float | None
+    *, base: float, slopes: tuple[float, ...], exponents: tuple[float, ...], budget_s: float, seed: int, width: float | None, profiled: bool
 ) -> None:
     # Whatever the arms cost: total ≤ budget · 1.1 and one trial, and no arm that wanted more got far less than its share.
     noise = Random(seed)
@@ -244,7 +263,8 @@ def test_the_budget_holds_for_any_cost(
         slope, exponent = laws[arm]
         return (base + slope * n**exponent) * noise.uniform(0.8, 1.25)
 
-    ran = Simulation(sweep(budget_s=budget_s, seed=seed, max_repetitions=8), cost, width=width)
+    made = scenario(*ARMS, sweep=Sweep(budget_s=budget_s, seed=seed, max_repetitions=8), profile=Profiling(enabled=profiled))
+    ran = Simulation(made, cost, width=width)
     assert ran.spent_s <= budget_s * 1.1 + max(ran.costs, default=0)
     told = {(item.arm, item.n, item.tier) for item in ran.skipped}
     for arm in ARMS:
@@ -286,3 +306,92 @@ def test_extrapolation_is_a_power_law_between_linear_and_cubic(known: dict[int, 
 def test_an_exponent_needs_positive_totals() -> None:
     # Totals of zero have no logarithm: linear is assumed.
     assert exponent_between((10, 0.0), (20, 1.0)) == 1.0
+
+
+# profiles
+
+
+def profiled(*arms: Arm, n: tuple[int, ...] = (10, 20, 40, 80, 160, 320, 640), budget_s: float = 160, **parts: Any) -> Scenario:
+    """A scenario with profiles."""
+    return any_scenario(*(arms or ARMS), sweep=Sweep(n=n, budget_s=budget_s, repetitions=3, max_repetitions=5), **parts)
+
+
+def spent_on(ran: Simulation, arm: str, tier: str) -> float:
+    """What the trials of one arm and tier took."""
+    return sum(cost for item, cost in zip(ran.ran, ran.costs, strict=True) if item.arm.name == arm and item.tier == tier)
+
+
+def test_an_arm_is_profiled_at_several_n_and_the_larger_ones_twice() -> None:
+    # At least four values from the smallest to the largest, two repetitions of the upper half, one trial that counts calls at a small N.
+    ran = Simulation(profiled(), lambda _arm, n: n / 1000)
+    assert not ran.skipped
+    for arm in ARMS:
+        times = {n: ran.repetitions(arm.name, n, "profile") for n in ran.values(arm.name)}
+        values = [n for n, count in times.items() if count]
+        assert len(values) >= 4
+        assert (values[0], values[-1]) == (10, 640)
+        assert [times[n] for n in values[len(values) // 2 :]] == [2] * (len(values) - len(values) // 2)
+        assert [item.n for item in ran.ran if item.arm == arm and item.tier == "calls"] == [10]
+
+
+def test_profiles_cost_no_more_than_their_part() -> None:
+    # An arm that takes all of its share profiles only up to the N that 15 % of it pay for, and still at four values.
+    made = profiled(n=(50, 100, 200, 300, 400, 600, 800), budget_s=180)
+    ran = Simulation(made, blog, width=None)
+    assert ran.spent_s <= 180
+    for arm in ARMS:
+        assert spent_on(ran, arm.name, "profile") <= 0.15 * 45 * 1.2
+        assert len({item.n for item in ran.ran if item.arm == arm and item.tier == "profile"}) >= 3
+    assert max(item.n for item in ran.ran if item.arm.client == "httpx" and item.tier == "profile") < max(ran.values("httpx/asyncio"))
+
+
+def test_profiles_come_after_the_first_bare_trials_of_every_n() -> None:
+    # The law comes first: no profile before each value of N that fits was tried.
+    ran = Simulation(profiled(), lambda _arm, n: n / 1000).ran
+    for arm in ARMS:
+        mine = [item for item in ran if item.arm == arm and item.repetition >= 0]
+        first = next(k for k, item in enumerate(mine) if item.tier in {"profile", "calls"})
+        assert {item.n for item in mine[:first] if item.tier == "bare"} == {10, 20, 40, 80, 160, 320, 640}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        profiled(profile=Profiling(enabled=False)),
+        profiled(Arm(client="fake", loop="virtual")),
+        profiled(target=Target(url="http://127.0.0.1:9")),
+    ],
+    ids=["switched off", "fake", "live"],
+)
+def test_what_is_not_profiled(made: Scenario) -> None:
+    # Nothing where it is switched off, of the fake client, or against somebody's live server; and nothing is told as left out.
+    ran = Simulation(made, lambda _arm, n: n / 1000)
+    assert {item.tier for item in ran.ran} == {"bare", "timeline"}
+    assert not ran.skipped
+
+
+def test_calls_can_be_left_out_and_are_counted_at_a_small_n_only() -> None:
+    # `calls = false`, or no N of at most 100: no such trial.
+    for made in (profiled(profile=Profiling(calls=False)), profiled(n=(200, 400, 800))):
+        assert not [item for item in Simulation(made, lambda _arm, n: n / 1000).ran if item.tier == "calls"]
+
+
+def test_a_profiler_that_fails_again_and_again_is_not_asked_again() -> None:
+    # Three trials in a row without a profile: no more of them, and every arm says why.
+    ran = Simulation(
+        profiled(), lambda _arm, n: n / 1000, lacks=lambda item: {"profile": "no permission"} if item.tier == "profile" else {}
+    )
+    assert sum(item.tier == "profile" for item in ran.ran) <= 3 + len(ARMS)
+    told = {item.arm: item.why for item in ran.skipped if item.tier == "profile"}
+    assert told
+    assert all(why.endswith("3 times in a row: no permission") for why in told.values())
+    assert {item.tier for item in ran.skipped} == {"profile"}
+
+
+def test_a_part_that_pays_for_no_profile_is_told() -> None:
+    # Where two values of N cost more than the part, the arm is not profiled, and says so with the figures.
+    ran = Simulation(profiled(Arm(client="httpx"), n=(10, 20), budget_s=30), lambda _arm, _n: 3.0, width=None)
+    assert not [item for item in ran.ran if item.tier == "profile"]
+    (told,) = [item for item in ran.skipped if item.tier == "profile"]
+    assert told.why == "httpx/asyncio N = 10: predicted 3.4 s each; profiles have 15% of its share, 4.5 s"
+    assert told.predicted_s == pytest.approx(3.4)

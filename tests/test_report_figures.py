@@ -6,7 +6,8 @@ from xml.etree import ElementTree as ET
 import documents
 import pytest
 
-from loopdiag.report.figures import file_name, largest, render, write_figures
+from loopdiag.report.content import largest
+from loopdiag.report.figures import file_name, render, write_figures
 from loopdiag.report.static_waterfall import bars
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -12,13 +12,19 @@ import documents
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from loopdiag.model.timeline import Attempt, Iterations, Timeline
+from loopdiag.model.events import PHASES
+from loopdiag.model.timeline import Attempt, Connection, Iterations, Jobs, Pause, Timeline
 from loopdiag.report.html import SCRIPTS, asset, render
-from loopdiag.report.page_data import BINS, MOST_ATTEMPTS, busy, choose, embedded, timeline_columns
+from loopdiag.report.page_columns import DIGITS, packed
+from loopdiag.report.page_data import FLAG_WORDS, MOST_ATTEMPTS, choose, embedded, timeline_columns
+from loopdiag.report.page_tracks import BINS, MOST_MARKS, singly
+from loopdiag.report.palette import PHASE_COLOURS
+from loopdiag.report.steps import busy, in_flight, in_queue, lease, open_count
 
 ORDER = [
-    "arms", "not-measured", "warnings", "scaling", "waterfall", "phases", "overhead", "witness", "noise", "lost", "not-observed",
+    "arms", "not-measured", "warnings", "scaling", "waterfall", "code", "phases", "overhead", "witness", "noise", "lost", "not-observed",
     "environment", "method",
 ]  # fmt: skip
 VOID = {"meta", "link", "br", "input"}
@@ -134,9 +140,28 @@ def test_scripts_build_no_markup() -> None:
         assert code.count("\n") <= 300
 
 
+def numbers(text: str) -> list[int]:
+    """The integers of a packed column, as the page's scripts read them."""
+    found, value, weight = [], 0, 1
+    for digit in map(DIGITS.index, text):
+        value += (digit & 31) * weight
+        weight *= 32
+        if digit < 32:
+            found.append(-(value >> 1) if value & 1 else value >> 1)
+            value, weight = 0, 1
+    return found
+
+
+@given(st.lists(st.integers(-(10**12), 10**12)))
+def test_packed_numbers_are_read_back(given: list[int]) -> None:
+    # whatever the integers, the page's scripts find them in the text
+    assert numbers(packed(given)) == given
+
+
 def unpacked(columns: dict[str, Any], names: list[str]) -> list[tuple[list[tuple[str, int, int]], dict[str, int]]]:
     """Rows of phases and stamps in microseconds, as the page's scripts read them."""
-    times, stamps = iter(columns["times"]), iter(columns["stamps"])
+    marks = columns["stamps"]
+    times, stamps = iter(numbers(columns["times"])), iter(numbers(marks["steps"]))
     at = lambda column, row: column[row] if isinstance(column, list) else column  # noqa: E731 - the script's own function
     rows = []
     for row in range(columns["rows"]):
@@ -147,9 +172,9 @@ def unpacked(columns: dict[str, Any], names: list[str]) -> list[tuple[list[tuple
             end = begin + next(times)
             phases.append((names[phase], begin, end))
             begin = end
-        for name in columns["stampShapes"][at(columns["stampShape"], row)]:
+        for name in marks["shapes"][at(marks["shape"], row)]:
             now += next(stamps)
-            seen[columns["stampNames"][name]] = now
+            seen[marks["names"][name]] = now
         rows.append((phases, seen))
     assert list(times) == list(stamps) == []
     return rows
@@ -180,9 +205,9 @@ def test_columns_hold_every_phase_and_stamp(lives: list[list[tuple[str, int]]]) 
 
 
 def test_forty_trials_of_eight_hundred_requests_stay_small() -> None:
-    # a long run's page stays under 6 MB and holds all its timelines
+    # a long run's page stays under 5 MB and holds all its timelines
     page = render(documents.many(40))
-    assert len(page.encode()) < 6_000_000
+    assert len(page.encode()) < 5_000_000
     assert '"leftOut":0' in page
 
 
@@ -210,7 +235,7 @@ def test_the_loops_strip_shows_its_busy_share(poll: int, run: int, share: int) -
     # the mean over all bins is the share of time in which the loop ran callbacks
     starts = tuple(range(0, 1_000_000, 1000))
     loop = Iterations(start_ns=starts, poll_ns=(poll,) * 1000, run_ns=(run,) * 1000, ready=(0,) * 1000)
-    bins = busy(loop, 1_000_000)
+    bins = busy(loop, 1_000_000, BINS)
     assert len(bins) == BINS
     assert sum(bins) / BINS == pytest.approx(share, abs=1)
 
@@ -218,7 +243,154 @@ def test_the_loops_strip_shows_its_busy_share(poll: int, run: int, share: int) -
 def test_an_idle_stretch_is_seen_where_it_is() -> None:
     # a long poll in the middle leaves exactly its bins empty
     loop = Iterations(start_ns=(0, 400_000, 800_000), poll_ns=(0, 400_000, 0), run_ns=(400_000, 0, 200_000), ready=(1, 0, 1))
-    bins = busy(loop, 1_000_000)
+    bins = busy(loop, 1_000_000, BINS)
     assert set(bins[:400]) == {100}
     assert set(bins[400:800]) == {0}
     assert set(bins[800:]) == {100}
+
+
+BLANK = Timeline(trial="t", arm="a/b", n=1, repetition=0, t0_ns=0, total_ns=1_000_000)
+
+
+def columns(**facts: Any) -> dict[str, Any]:
+    """The columns of a timeline that has nothing but `facts`."""
+    return timeline_columns(replace(BLANK, **facts), list(PHASES))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "low", "high"),
+    [
+        (Attempt(request=1), None, None),
+        (Attempt(request=1, lag_low_ns=0, lag_high_ns=310_400), 0, 310),
+        (Attempt(request=1, lag_low_ns=12_600), 13, None),
+        (Attempt(request=1, lag_low_ns=1_000, lag_high_ns=2_000, stamps={"rx_kernel": 5}), None, None),
+    ],
+)
+def test_bounds_of_the_lag_stand_where_the_kernel_does_not_tell(attempt: Attempt, low: int | None, high: int | None) -> None:
+    # a bound is shown only where no kernel stamp says the truth; what was not observed is no 0
+    made = columns(attempts=(attempt,))
+    assert (made["lagLow"], made["lagHigh"]) == (low, high)
+
+
+def test_flags_are_put_into_words() -> None:
+    # every flag of the recording has words, and one that is not known keeps its name
+    made = columns(attempts=(Attempt(request=1, flags=("reused", "some_flag")),))
+    assert made["flagWords"] == ["reused its connection", "some flag"]
+    assert set(FLAG_WORDS) >= {"reused", "shared_connect", "retried", "redirected", "cancelled", "error", "timed_out", "http2"}
+
+
+def test_a_connection_keeps_its_opening_and_its_end() -> None:
+    # stamps of connections, `closed` included, and what the socket said, are in the page to the microsecond
+    link = Connection(
+        number=4, request=9, requests=3, rtt_us=44, retransmits=2, tls_cpu_ns=410_400, stamps={"tcp_start": 1_000, "closed": 9_000_400}
+    )
+    made = columns(connections=(link,))["connections"]
+    assert (made["number"], made["request"], made["rtt"], made["retransmits"], made["tlsCpu"], made["recordCpu"]) == (
+        [4],
+        9,
+        44,
+        2,
+        410,
+        None,
+    )
+    assert (made["stamps"]["names"], numbers(made["stamps"]["steps"])) == (["tcp_start", "closed"], [1, 8999])
+
+
+gaps = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**8), st.integers(0, 10**8), st.integers(0, 99)), min_size=1, max_size=20)
+
+
+@given(gaps)
+def test_iterations_are_read_back_to_the_microsecond(life: list[tuple[int, int, int, int]]) -> None:
+    # begin, end of the poll and end of the run of every iteration; what the recorder's ticks leave between two is no gap
+    starts, at = [], 0
+    for gap, poll, run, _ in life:
+        at += gap
+        starts.append(at)
+        at += poll + run
+    _, polls, runs, ready = zip(*life, strict=True)
+    loop = columns(iterations=Iterations(start_ns=tuple(starts), poll_ns=polls, run_ns=runs, ready=ready))["loop"]
+    shown = 0
+    for k, (gap, poll, run) in enumerate(zip(*(numbers(loop[key]) for key in ("gap", "poll", "run")), strict=True)):
+        begin = shown + gap
+        shown = begin + poll + run
+        assert (begin, begin + poll, shown) == tuple(
+            pytest.approx(ns / 1e3, abs=1.6) for ns in (starts[k], starts[k] + polls[k], starts[k] + polls[k] + runs[k])
+        )
+        assert gap >= 0
+    assert numbers(loop["ready"]) == list(ready)
+    long = [(s + p, r) for s, p, r in zip(starts, polls, runs, strict=True) if r >= 10_000_000]
+    assert [row[:2] for row in loop["blocked"]] == [
+        [pytest.approx(at / 1e3, abs=0.51), pytest.approx(run / 1e3, abs=0.51)] for at, run in long
+    ]
+
+
+def test_iterations_beyond_the_pages_room_become_bins() -> None:
+    # what does not fit is binned, first repetitions and large N keep theirs, and long iterations are always there
+    loop = Iterations(start_ns=tuple(range(0, 20_000_000, 1000)), poll_ns=(0,) * 20_000, run_ns=(1000,) * 20_000, ready=(0,) * 20_000)
+    lines = [replace(BLANK, n=n, repetition=r, iterations=loop) for r in (0, 1) for n in (1, 2, 3, 4)]
+    assert singly(lines) == {0, 1, 2, 3, 6, 7}
+    assert singly([replace(BLANK, iterations=Iterations(start_ns=(*loop.start_ns, 1)))]) == set()
+    binned = timeline_columns(lines[4], list(PHASES), single=False)["loop"]
+    assert set(binned) == {"count", "blocked", "knowsReady", "bins"}
+    assert (binned["count"], len(binned["bins"])) == (20_000, BINS)
+
+
+def test_pauses_and_jobs_are_cut_to_what_can_be_drawn() -> None:
+    # of very many pauses the longest stay, by time, and their number is said
+    pauses = tuple(Pause(start_ns=k * 1000, length_ns=1000 * (1 + k % 7), generation=k % 3) for k in range(MOST_MARKS + 500))
+    made = columns(pauses=pauses)["pauses"]
+    assert made["count"] == MOST_MARKS + 500
+    assert len(made["length"]) == MOST_MARKS
+    assert min(made["length"]) >= 2
+    assert min(made["start"]) >= 0
+    jobs = columns(jobs=Jobs(queued_ns=(2000, 1000), started_ns=(4000, 1000), ended_ns=(9000, 8000), threads=(2, 1)))["jobs"]
+    assert jobs == {"count": 2, "queued": [1, 1], "wait": [0, 2], "length": [7, 5], "threads": [1, 2]}
+
+
+def test_what_was_not_observed_is_not_in_the_page() -> None:
+    # no loop, no jobs, no lag, no process: None, never 0
+    made = columns()
+    assert [made[key] for key in ("loop", "jobs", "lag", "process", "unattributedP95")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("spans", "steps"),
+    [
+        ([], []),
+        ([(0, 5), (2, 7)], [(0, 1), (2, 2), (5, 1), (7, 0)]),
+        ([(0, 5), (5, 9)], [(0, 1), (5, 1), (9, 0)]),
+        ([(3, 3)], [(3, 0)]),
+    ],
+)
+def test_open_intervals_are_counted(spans: list[tuple[int, int]], steps: list[tuple[int, int]]) -> None:
+    # one that ends as another begins leaves the count as it was, and one without length never counts
+    assert open_count(spans) == steps
+
+
+def test_curves_end_where_a_request_ends_without_its_stamp() -> None:
+    # a request that was sent and never answered is in flight until its end; one that was never given a connection waits until then
+    life = documents.chain(0, [("pool", 40), ("send", 90)])
+    line = replace(BLANK, attempts=(Attempt(request=1, phases=life, stamps={"enqueued": 5, "send_start": 40}),))
+    assert (in_queue(line), in_flight(line)) == ([(5, 90)], [(40, 90)])
+
+
+@pytest.mark.parametrize(
+    ("stamps", "made", "begin", "end"),
+    [
+        ({"assigned": 10, "released": 90}, None, 10, 90),
+        ({"assigned": 10, "released": 90}, 30, 30, 90),
+        ({"assigned": 10, "stream": 50, "last_byte": 80}, 30, 50, 80),
+        ({"created": 1, "done": 20}, None, 1, 20),
+        ({"assigned": 10, "released": 20}, 30, 30, 30),
+    ],
+)
+def test_a_lease_runs_from_a_usable_connection_to_its_release(stamps: dict[str, int], made: int | None, begin: int, end: int) -> None:
+    # a connection is a request's once it is made and given (over HTTP/2: once there is a stream), until it is given back
+    link = None if made is None else Connection(number=1, stamps={"made": made})
+    assert lease(Attempt(request=1, stamps=stamps), link) == (begin, end)
+
+
+def test_every_phase_has_a_colour_of_its_own() -> None:
+    # no phase is without colour, and no two share one
+    assert set(PHASE_COLOURS) == set(PHASES)
+    assert len(set(PHASE_COLOURS.values())) == len(PHASES)

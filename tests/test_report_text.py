@@ -90,3 +90,12 @@ def test_every_format_renders_every_document() -> None:
     # no format fails on an awkward document
     made = {(form, name): FORMATS[form](build()) for form in FORMATS if form != "svg" for name, build in documents.EDGES.items()}
     assert all(made.values())
+
+
+def test_each_arm_says_what_its_loop_did() -> None:
+    # lag, the kernel's account or its bounds, and the unattributed share stand in a line of each arm, and nothing where they were not observed
+    text = " ".join(render(documents.small()).split())
+    loop = "loop ran 81 %, longest 24.0 ms, lag 730 µs"
+    assert f"aiohttp/asyncio, N = 800: {loop}, first byte 340 µs in the kernel, unattributed 0.4 % (95th percentile 1.3 %)" in text
+    assert f"httpx/uvloop, N = 800: {loop}, first byte readable 12.0 µs to 310 µs before it was read, unattributed 0.4 %" in text
+    assert "Event loop" not in render(documents.not_enough())

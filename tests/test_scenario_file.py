@@ -47,13 +47,13 @@ WRONG = [
     ('nmae = "x"', "2: nmae: unknown key; did you mean name?"),
     (
         "nothing = 1",
-        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, fake",
+        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, fake",
     ),
     ("[sweeps]\nn = [1]", "2: sweeps: unknown key; did you mean sweep?"),
     ('arm = ["httpx/asyncio"]', "1: arm: unknown key; did you mean arms?"),
     (
         '"a\\u0007b" = 1',
-        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, fake',
+        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, fake',
     ),
     # name and question
     ("name = 3", "2: name: expected text in quotes, got 3"),
@@ -70,7 +70,7 @@ WRONG = [
     ),
     ('arms = ["httpx"]', '1: arms[0]: expected "CLIENT/LOOP", such as "httpx/asyncio", got "httpx"'),
     ("arms = [3]", '1: arms[0]: expected "CLIENT/LOOP", such as "httpx/asyncio", got 3'),
-    ('arms = ["htpx/asyncio"]', "1: arms[0]: unknown client \"htpx\"; did you mean 'httpx'? (known: aiohttp, httpx, fake)"),
+    ('arms = ["htpx/asyncio"]', "1: arms[0]: unknown client \"htpx\"; did you mean 'httpx'? (known: aiohttp, httpx, httpx2, fake)"),
     ('arms = ["httpx/uvlop"]', "1: arms[0]: unknown loop \"uvlop\"; did you mean 'uvloop'? (known: asyncio, uvloop, virtual)"),
     (
         'arms = ["httpx/virtual"]',
@@ -79,7 +79,7 @@ WRONG = [
     ('arms = ["fake/asyncio"]', '1: arms[0]: the client fake runs on the loop virtual only; expected "fake/virtual", got "fake/asyncio"'),
     ('arms = ["httpx/asyncio", "httpx/asyncio"]', '1: arms[1]: "httpx/asyncio" stands in the list twice'),
     ('[[arms]]\nloop = "asyncio"', "1: arms[0].client: missing; expected text in quotes"),
-    ('[[arms]]\nclient = "httpx"\n[[arms]]\nclient = "curl"', '3: arms[1]: unknown client "curl" (known: aiohttp, httpx, fake)'),
+    ('[[arms]]\nclient = "httpx"\n[[arms]]\nclient = "curl"', '3: arms[1]: unknown client "curl" (known: aiohttp, httpx, httpx2, fake)'),
     ('[[arms]]\nclient = "httpx"\nlop = "uvloop"', "3: arms[0].lop: unknown key; did you mean loop?"),
     # target
     ("target = 3", "2: target: expected a table, got 3"),
@@ -193,6 +193,21 @@ WRONG = [
     (
         '[target.payload]\nmean_bytes = 0\n[workload]\ndecode = "json"',
         '3: target.payload.mean_bytes: expected a whole number ≥ 1 with workload.decode = "json", got 0: an empty body is not JSON',
+    ),
+    # profiles
+    ("[profile]\nrate_hz = 5", "3: profile.rate_hz: expected at least 10 and at most 10000 a second, got 5"),
+    ("[profile]\nrate_hz = 0.5", "3: profile.rate_hz: expected a whole number ≥ 1, got 0.5"),
+    (
+        "[profile]\nenabled = false\nnative = true",
+        f"4: profile.native: {NO_SUCH_EFFECT}profile.enabled is false, so nothing is profiled",
+    ),
+    (
+        'arms = ["fake/virtual"]\n[profile]\nrate_hz = 100',
+        f"3: profile.rate_hz: {NO_SUCH_EFFECT}the client fake runs on virtual time, and there is no other arm to profile",
+    ),
+    (
+        '[profile]\ncalls = false\n[target]\nurl = "http://h"\n[sweep]\nn = [1]',
+        f"3: profile.calls: {NO_SUCH_EFFECT}a live target is asked for no more than the law needs: it is not profiled",
     ),
     # workload
     ('[workload]\nkind = "open"', "2: workload.rate_per_s: missing; an open workload needs its arrivals per second"),
@@ -468,7 +483,7 @@ OVERRIDES_WRONG = [
         ["--n: expected at most live.max_n = 100 requests on a live target; set smaller ones, or live.max_n if its owner agrees"],
     ),
     ({"arms": ["httpx"]}, "", ['--arm: expected CLIENT/LOOP, such as httpx/asyncio, got "httpx"']),
-    ({"arms": ["htpx/asyncio"]}, "", ["--arm: unknown client \"htpx\"; did you mean 'httpx'? (known: aiohttp, httpx, fake)"]),
+    ({"arms": ["htpx/asyncio"]}, "", ["--arm: unknown client \"htpx\"; did you mean 'httpx'? (known: aiohttp, httpx, httpx2, fake)"]),
     ({"arms": ["httpx/uvloop", "httpx/uvloop"]}, "", ['--arm: "httpx/uvloop" stands in the list twice']),
     (
         {"arms": ["aiohttp/uvloop"]},

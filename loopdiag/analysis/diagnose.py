@@ -10,12 +10,14 @@ from loopdiag.analysis.answer import answer
 from loopdiag.analysis.medians import largest, loop_lag, phases, reused
 from loopdiag.analysis.noise import repetition_noise
 from loopdiag.analysis.overhead import paired_ratio
+from loopdiag.analysis.profiles import counted_calls, profile_flames, read_profiles
 from loopdiag.analysis.scaling import fit_law, slope
 from loopdiag.analysis.timelines import resolve
 from loopdiag.analysis.witness import agreement
 from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, Overhead, Point, Witness
 from loopdiag.model.document import Document
-from loopdiag.model.recording import Recording, TrialResult
+from loopdiag.model.profile import Calls, Profile
+from loopdiag.model.recording import Recording, Tier, TrialResult
 from loopdiag.model.timeline import Timeline
 
 Tables = Mapping[str, NDArray[np.void]]
@@ -25,8 +27,21 @@ Points = dict[int, list[float]]
 BUSY_SERVER = 0.7
 
 
-def diagnose(recording: Recording, tables: Callable[[str], Tables]) -> Document:
-    """Everything that the recording says.  `tables` gives a trial's raw tables by its id (an empty mapping where there are none)."""
+def diagnose(
+    recording: Recording,
+    tables: Callable[[str], Tables],
+    *,
+    profiles: Callable[[str], Profile | None] | None = None,
+    calls: Callable[[str], tuple[Calls, ...]] | None = None,
+) -> Document:
+    """Everything that the recording says.
+
+    Args:
+        recording: the run.
+        tables: gives a trial's raw tables by its id (an empty mapping where there are none).
+        profiles: gives the profile of a trial's main thread (None where it left none); None: do not look.
+        calls: gives the calls that were counted in a trial; None: do not look.
+    """
     observed = [trial for trial in recording.trials if trial.spec.tier == "timeline" and trial.usable]
     timelines = tuple(resolve(tables(trial.spec.id), trial) for trial in observed)
     names = list(dict.fromkeys(arm.name for arm in recording.scenario.arms))
@@ -37,17 +52,27 @@ def diagnose(recording: Recording, tables: Callable[[str], Tables]) -> Document:
         partial=recording.partial,
         answer=answer(arms, partial=recording.partial),
         arms=arms,
-        overhead=tuple(_overhead(name, recording.trials) for name in names),
+        overhead=tuple(_overhead(name, tier, recording.trials) for tier in _instrumented(recording.trials) for name in names),
         witness=tuple(_witness(names, observed, tables)),
         noise=repetition_noise({(name, n): seconds for name in names for n, seconds in points(recording.trials, name).items()}),
         lost=_summed(trial.lost for trial in recording.trials),
         errors=_summed(trial.errors for trial in recording.trials if trial.spec.repetition >= 0),
-        not_observed=tuple(sorted({f"{line.arm}: {what}: {why}" for line in timelines for what, why in line.not_observed.items()})),
+        not_observed=tuple(sorted({*_not_observed(timelines), *_not_profiled(recording.trials)})),
         not_measured=recording.skipped,
         warnings=(*recording.warnings, *_warnings(arms, timelines), *_of_trials(recording.trials)),
         environment=recording.environment,
     )
-    return Document(diagnosis=diagnosis, recording=recording, timelines=timelines)
+    seen = read_profiles(recording, profiles) if profiles is not None else ()
+    flames, top = profile_flames(recording, seen)
+    return Document(
+        diagnosis=diagnosis,
+        recording=recording,
+        timelines=timelines,
+        profiles=seen,
+        flames=flames,
+        top=top,
+        calls=counted_calls(recording, calls) if calls is not None else {},
+    )
 
 
 def points(trials: Iterable[TrialResult], arm: str, tier: str = "bare") -> Points:
@@ -97,19 +122,24 @@ def _connections(bare: list[TrialResult]) -> float | None:
     return float(np.median(opened))
 
 
-def _overhead(arm: str, trials: tuple[TrialResult, ...]) -> Overhead:
-    """Client CPU of the arm's timeline trials over that of its bare ones."""
-    cells: dict[str, dict[int, list[float]]] = {"bare": defaultdict(list), "timeline": defaultdict(list)}
+def _instrumented(trials: tuple[TrialResult, ...]) -> tuple[Tier, ...]:
+    """The tiers whose cost is stated: timelines always, profiles where there are any."""
+    return ("timeline", "profile") if any(trial.spec.tier == "profile" for trial in trials) else ("timeline",)
+
+
+def _overhead(arm: str, tier: Tier, trials: tuple[TrialResult, ...]) -> Overhead:
+    """Client CPU of the arm's trials of this tier over that of its bare ones."""
+    cells: dict[str, dict[int, list[float]]] = {"bare": defaultdict(list), tier: defaultdict(list)}
     for trial in trials:
         if trial.usable and trial.spec.arm.name == arm and trial.spec.tier in cells and trial.cpu_s:
             cells[trial.spec.tier][trial.spec.n].append(trial.cpu_s)
-    own = _own_estimate([trial for trial in trials if trial.usable and trial.spec.arm.name == arm and trial.spec.tier == "timeline"])
-    found = paired_ratio(cells["bare"], cells["timeline"])
+    own = _own_estimate([trial for trial in trials if trial.usable and trial.spec.arm.name == arm and trial.spec.tier == tier])
+    found = paired_ratio(cells["bare"], cells[tier])
     if found is None:
-        return Overhead(tier="timeline", arm=arm, own_estimate=own, why="no value of N was measured both with and without it")
+        return Overhead(tier=tier, arm=arm, own_estimate=own, why="no value of N was measured both with and without it")
     ratio, low, high = found
     why = None if low is not None else "one pair has no interval"
-    return Overhead(tier="timeline", arm=arm, ratio=ratio, low=low, high=high, own_estimate=own, why=why)
+    return Overhead(tier=tier, arm=arm, ratio=ratio, low=low, high=high, own_estimate=own, why=why)
 
 
 def _own_estimate(trials: list[TrialResult]) -> float | None:
@@ -128,6 +158,19 @@ def _witness(names: list[str], observed: list[TrialResult], tables: Callable[[st
                 compared, agreeing = compared + seen, agreeing + right
         if compared:
             yield Witness(arm=name, compared=compared, agreeing=agreeing, share=agreeing / compared)
+
+
+def _not_observed(timelines: Iterable[Timeline]) -> Iterator[str]:
+    for line in timelines:
+        yield from (f"{line.arm}: {what}: {why}" for what, why in line.not_observed.items())
+
+
+def _not_profiled(trials: Iterable[TrialResult]) -> Iterator[str]:
+    """Why trials that should have been profiled, or whose calls should have been counted, were not."""
+    for trial in trials:
+        if trial.spec.tier in {"profile", "calls"}:
+            found = ((what, why) for what, why in trial.not_observed.items() if what.partition(".")[0] == trial.spec.tier)
+            yield from (f"{trial.spec.arm.name}: {what}: {why}" for what, why in found)
 
 
 def _failures(trials: list[TrialResult]) -> dict[str, int]:

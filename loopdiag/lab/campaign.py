@@ -47,6 +47,7 @@ class World:
     start: Callable[[Scenario, tuple[int, ...]], Target] = start_target
     inject: Inject = injected_environment
     command: tuple[str, ...] = ()  # of a worker; empty: the real one
+    profiler: tuple[str, ...] = ()  # of py-spy; empty: the real one
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -179,7 +180,7 @@ class _Run:
             target = self._world.start(self._scenario, self._environment.server_cores)
         cores = len(self._environment.server_cores)
         world, held = self._world, self._interrupts.held
-        self._bench = Bench(target, server_cores=cores, inject=world.inject, command=world.command, held=held)
+        self._bench = Bench(target, server_cores=cores, inject=world.inject, command=world.command, profiler=world.profiler, held=held)
 
     def _close(self) -> None:
         if self._bench is not None and self._bench.target is not None:

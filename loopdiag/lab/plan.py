@@ -12,7 +12,8 @@ import zlib
 from collections.abc import Iterator
 from random import Random
 
-from loopdiag.lab.cells import TRIES, ArmState, Cell, HalfWidth, Predict, more_values
+from loopdiag.lab.cells import TRIES, ArmState, Cell, HalfWidth, Predict, more_values, seconds
+from loopdiag.lab.plan_profiles import Profiles
 from loopdiag.model.recording import Skipped, Tier, TrialResult, TrialSpec
 from loopdiag.model.scenario import Scenario
 
@@ -55,6 +56,7 @@ class Plan:
         for state in self._arms:
             for n in self._allowed():
                 state.cell(n, "bare")
+        self._profiles = Profiles(scenario, predict, self._budget_s / max(1, len(self._arms)))
         self._count = 0
         self._queue: list[tuple[ArmState, Cell]] = []
         self._warm_ups = list(self._warm_up_cells())
@@ -94,6 +96,8 @@ class Plan:
         cell = state.cell(spec.n, spec.tier)
         cell.costs_s.append(cost_s)
         cell.tried += 1
+        if cell.tier in {"profile", "calls"}:
+            self._profiles.observe(result, cost_s)
         if result.usable and result.total_s is not None:
             cell.totals_s.append(result.total_s)
             cell.failures = 0
@@ -163,11 +167,18 @@ class Plan:
         if not self._more_values(state):
             enough = all(len(cell.totals_s) >= self._sweep.repetitions for cell in live)
             most = all(cell.tried >= self._sweep.max_repetitions for cell in live)
-            state.done = not self._untried(state) and (most or (enough and self._precise(state)))
+            if not self._untried(state):
+                self._profiles.choose(state)
+                state.done = not self._profiled(state) and (most or (enough and self._precise(state)))
 
     def _untried(self, state: ArmState) -> bool:
         """Whether a value of N that still fits was never tried."""
-        return any(not cell.tried and cell.given_up is None and self._fits(state, cell) for cell in list(state.cells.values()))
+        cells = [cell for cell in state.cells.values() if cell.tier in TIERS]
+        return any(not cell.tried and cell.given_up is None and self._fits(state, cell) for cell in cells)
+
+    def _profiled(self, state: ArmState) -> list[Cell]:
+        """The cells that are still to be profiled and fit."""
+        return [cell for cell in self._profiles.wanted(state) if self._fits(state, cell)]
 
     def _precise(self, state: ArmState) -> bool:
         points = state.points()
@@ -200,10 +211,10 @@ class Plan:
             timeline = state.cell(n, "timeline")
             if timeline.given_up is None and timeline.tried < TIMELINES and 3 * timeline.tried <= bare.tried and bare.given_up is None:
                 wanted.append(timeline)
-        left, chosen = self._left_s(state), []
+        left, chosen = self._left_s(state), self._profiled(state)
         for cell in sorted(wanted, key=_urgency):
             cost = self._cost_s(state, cell)
-            if cost <= left and self._fits(state, cell):
+            if cost <= left - self._profiles.reserve_s(state, cell) and self._fits(state, cell):
                 left -= cost
                 chosen.append(cell)
         return chosen
@@ -225,8 +236,8 @@ class Plan:
         A cell that was never tried leaves room for two bare trials of each smaller N, which say more for less, and a
         timeline for those of its own N.
         """
-        left, cost = self._left_s(state), self._cost_s(state, cell)
-        if not cell.tried:
+        left, cost = self._left_s(state) - self._profiles.reserve_s(state, cell), self._cost_s(state, cell)
+        if not cell.tried and cell.tier in TIERS:
             least = min(2, self._sweep.repetitions)
             smaller = [
                 state.cell(n, "bare")
@@ -242,10 +253,9 @@ class Plan:
 
     def _at_most_s(self, state: ArmState) -> float:
         """What the arm would take if it used all its repetitions."""
-        return sum(
-            max(0, self._sweep.max_repetitions - state.cell(n, "bare").tried) * self._cost_s(state, state.cell(n, "bare"))
-            for n in state.values()
-        )
+        bare = [state.cell(n, "bare") for n in state.values()]
+        left = sum(max(0, self._sweep.max_repetitions - cell.tried) * self._cost_s(state, cell) for cell in bare)
+        return left + self._profiles.reserve_s(state)
 
     # -- results
 
@@ -264,6 +274,7 @@ class Plan:
                     why, cost = self._why_not(state, n, tier)
                     if why:
                         yield Skipped(arm=state.arm.name, n=n, tier=tier, why=f"{state.arm.name} N = {n}: {why}", predicted_s=cost)
+            yield from self._profiles.skipped(state)
 
     def _why_not(self, state: ArmState, n: int, tier: Tier) -> tuple[str | None, float | None]:
         """Why the cell was not run to its end (None: it was), and the prediction that this rests on."""
@@ -286,8 +297,3 @@ def _urgency(cell: Cell) -> tuple[float, int]:
     """What comes first where not everything fits: fewest trials, a timeline counting for two bare ones; new values of N by size, others by weight."""
     turn = cell.tried if cell.tier == "bare" else 2 * cell.tried + 0.5
     return turn, -cell.n if cell.tried else cell.n
-
-
-def seconds(value: float) -> str:
-    """A duration for a sentence."""
-    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"

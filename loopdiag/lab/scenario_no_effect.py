@@ -29,6 +29,12 @@ NO_EFFECT: Final = (
     NoEffect("target.service.*", "target.url", _live, LIVE),
     NoEffect("target.payload.*", "target.url", _live, LIVE),
     NoEffect("live.*", "target.url", lambda s: not s.target.live, "there is no target.url, so the target is the embedded one"),
+    NoEffect("profile.*", "target.url", _live, "a live target is asked for no more than the law needs: it is not profiled"),
+    NoEffect("profile.*", "arms", _only_fake, "the client fake runs on virtual time, and there is no other arm to profile"),
+    *(
+        NoEffect(f"profile.{name}", "profile.enabled", lambda s: not s.profile.enabled, "profile.enabled is false, so nothing is profiled")
+        for name in ("rate_hz", "native", "calls")
+    ),
     NoEffect("fake.*", "arms", lambda s: "fake" not in clients(s), "no arm has the client fake"),
     NoEffect("target.path", "arms", _only_fake, FAKE),
     NoEffect("target.tls", "arms", _only_fake, FAKE),

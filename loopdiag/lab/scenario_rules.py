@@ -156,6 +156,7 @@ RULES: Final = (
 DAY_S: Final = 86_400
 RANGES: Final = (
     Range("*.rate_per_s", 0.001, 1_000_000, "a second"),
+    Range("profile.rate_hz", 10, 10_000, "a second"),
     Range("live.runs_per_minute", 0.01, 1_000, "a minute"),
     Range("*_s", 0, DAY_S, "seconds, which is a day"),
     Range("*_ms", 0, DAY_S * 1_000, "milliseconds, which is a day"),

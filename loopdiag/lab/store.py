@@ -3,7 +3,8 @@
 History of ``run.json``'s schema:
 
 - ``loopdiag/run/1``: ``run.json`` is a `Recording`; it is written when the run begins, without trials, and again when it ends.
-  ``trials/<id>/trial.json`` is a `TrialResult`, written at once when the trial ends; beside it stand the trial's tables as ``.npy``.
+  ``trials/<id>/trial.json`` is a `TrialResult`, written at once when the trial ends; beside it stand the trial's tables as ``.npy``,
+  and what a profiler left: ``pyspy.json.gz`` (as py-spy wrote it) with ``pyspy.taken.json`` (how it was taken), ``calls.json``.
   A run.json without ``ended`` is of a run that was killed: its trials are those found under ``trials/``.
 """
 
@@ -17,6 +18,7 @@ import msgspec
 
 from loopdiag.errors import InputError, LoopdiagError
 from loopdiag.lab import columns as tables
+from loopdiag.model.profile import Calls, Profile
 from loopdiag.model.recording import SCHEMA, Recording, TrialResult
 
 if TYPE_CHECKING:
@@ -125,6 +127,38 @@ def columns(folder: Path, trial: str) -> "dict[str, Array]":
         InputError: a table is damaged.
     """
     return tables.load(folder / TRIALS / trial)
+
+
+def profiles(folder: Path, trial: str) -> tuple[Profile, ...]:
+    """Read what py-spy saw of one trial, a profile a thread, the main thread's first; of a trial that was not profiled, nothing.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    from loopdiag.lab.probes import pyspy_trace
+
+    place = folder / TRIALS / trial
+    return pyspy_trace.read(place, _decode(place / TRIAL, TrialResult)) if (place / TRIAL).exists() else ()
+
+
+def profile(folder: Path, trial: str) -> Profile | None:
+    """Read what py-spy saw of one trial's main thread, where the loop runs; None where the trial was not profiled.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    return next(iter(profiles(folder, trial)), None)
+
+
+def calls(folder: Path, trial: str) -> tuple[Calls, ...]:
+    """Read what yappi counted in one trial, most calls first; of a trial without it, nothing.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    from loopdiag.lab.probes import yappi
+
+    return yappi.read(folder / TRIALS / trial)
 
 
 def default_folder(scenario_name: str, now: datetime, under: Path = Path("reports")) -> Path:

@@ -17,6 +17,8 @@ from loopdiag.errors import TargetDied
 from loopdiag.lab import columns
 from loopdiag.lab.injection import Observed, injected_environment, observed
 from loopdiag.lab.job import DONE, GO, READY, REPORT, Job, WorkerReport
+from loopdiag.lab.probes import Notes
+from loopdiag.lab.probes.beside import Beside
 from loopdiag.model.recording import Status, TrialResult
 from loopdiag.model.scenario import Instruments
 
@@ -67,18 +69,19 @@ class Target(Protocol):
 class Bench:
     """Where trials run: the target (None: a live one, or none at all), its share of the machine, the injection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a trial touches outside itself, each with a default
         self,
         target: Target | None,
         *,
         server_cores: int = 1,
         inject: Inject = injected_environment,
         command: tuple[str, ...] = (),
+        profiler: tuple[str, ...] = (),
         held: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.target = target
         self._server_cores = max(1, server_cores)
-        self._inject, self._held = inject, held
+        self._inject, self._held, self._profiler = inject, held, profiler
         self._command = command or (sys.executable, "-P", "-m", "loopdiag.lab.worker")
 
     def run(self, job: Job, folder: Path) -> TrialResult:
@@ -91,12 +94,13 @@ class Bench:
         environment = clean_environment(os.environ)
         if job.spec.tier == "timeline":
             environment = self._inject(environment, folder, job.scenario.instruments)
-        process = None
+        process, beside = None, Beside(job, folder, self._held, self._profiler)
         try:
             with self._held():  # a process that was started is always known here
                 process = self._start(environment, log)
-            return self._follow(job, folder, _Talk(process, job.scenario.sweep.trial_timeout_s))
+            return self._follow(job, folder, _Talk(process, job.scenario.sweep.trial_timeout_s), beside)
         finally:
+            beside.kill()
             if process is not None:
                 kill(process)
                 self._tidy(job, folder, log)
@@ -114,7 +118,7 @@ class Bench:
         if log.stat().st_size == 0:
             log.unlink()
 
-    def _follow(self, job: Job, folder: Path, talk: "_Talk") -> TrialResult:
+    def _follow(self, job: Job, folder: Path, talk: "_Talk", beside: Beside) -> TrialResult:
         """Talk the worker through its job, and turn whatever happens into a result."""
         server: dict[str, Any] = {}
         try:
@@ -122,11 +126,14 @@ class Bench:
             talk.await_line(READY, self._look)
             if self.target is not None:
                 self.target.collect(None)  # the warm-up's account
+            beside.start(talk.process.pid)
+            if self.target is not None:
                 before = self.target.cpu_ns()
             talk.say(GO)
             talk.await_line(DONE, self._look)
             if self.target is not None:
                 server["server_cpu_s"] = (self.target.cpu_ns() - before) / 1e9
+            notes = beside.stop()
             talk.await_end(self._look)
         except TimeoutError:
             return _failed(job, "timeout", f"killed after {job.scenario.sweep.trial_timeout_s:g} s")
@@ -139,7 +146,7 @@ class Bench:
             return _failed(job, "crashed", _last_words(talk.process, folder))
         (folder / REPORT).unlink()  # trial.json says it all
         server |= self._account(folder)
-        return self._result(job, report, server, folder)
+        return self._result(job, report, server, folder, notes)
 
     def _look(self) -> None:
         if self.target is not None and not self.target.alive():
@@ -156,14 +163,15 @@ class Bench:
         except OSError as error:
             return {"warnings": (f"the target could not write its tables: {error.strerror or error}",)}
 
-    def _result(self, job: Job, report: WorkerReport, server: dict[str, Any], folder: Path) -> TrialResult:
-        """Put the worker's, the target's and the instruments' accounts together."""
+    def _result(self, job: Job, report: WorkerReport, server: dict[str, Any], folder: Path, notes: Notes) -> TrialResult:
+        """Put the worker's, the target's, the instruments' and the profiler's accounts together."""
         fields = {name: getattr(report, name) for name in report.__struct_fields__} | server
         cpu_s = server.get("server_cpu_s")
         if cpu_s is not None and report.total_s > 0:
             fields["server_utilisation"] = cpu_s / report.total_s / self._server_cores
         seen = observed(folder) if job.spec.tier == "timeline" else Observed()
-        fields["not_observed"] = report.not_observed | seen.not_observed
+        fields["not_observed"] = report.not_observed | seen.not_observed | notes.not_observed
+        fields["warnings"] = (*report.warnings, *server.get("warnings", ()), *seen.warnings, *notes.warnings)
         failed = report.succeeded == 0
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.errors.items())
         return TrialResult(

@@ -12,10 +12,11 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from resource import RUSAGE_SELF, getrusage
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import msgspec
 
@@ -23,6 +24,9 @@ from loopdiag.lab.clients import CLIENTS, Client, ClientOptions
 from loopdiag.lab.job import DONE, GO, READY, REPORT, Job, WorkerReport
 from loopdiag.lab.loops import LOOPS, Clock, Loop, cpu_clock, loop_clock
 from loopdiag.lab.workload import Outcome, Work, decode_all, instruments
+
+if TYPE_CHECKING:
+    from loopdiag.lab.probes import Running
 
 PR_SET_PDEATHSIG = 1
 
@@ -70,7 +74,7 @@ def _warm_up(client_class: type[Client], loop_class: type[Loop], job: Job) -> in
         client = client_class()
         opened_ns = await _open(client, job)
         with contextlib.suppress(Exception):  # the timed part will tell
-            await client.fetch(_urls(job, 1)[0])
+            await client.fetch(_urls(job)[0])
         await client.close()
         return opened_ns
 
@@ -92,31 +96,43 @@ async def _measure(client: Client, job: Job, loaded_ns: int, first_opened_ns: in
     """
     loop = asyncio.get_running_loop()
     clock, cpu = loop_clock(loop), cpu_clock(loop)
-    marks = instruments() if job.spec.tier != "bare" else None
+    marks = instruments() if job.spec.tier == "timeline" else None
     if marks is not None:
         marks.use_clock(clock)
     opened_ns = await _open(client, job)
     sweep = job.scenario.sweep
     arrivals = Random(f"{sweep.seed}/{job.spec.n}/{job.spec.repetition}")  # the same for every arm and tier
-    work = Work(client, _urls(job, job.spec.n), job.scenario.workload, clock=clock, arrivals=arrivals, marks=marks)
+    work = Work(client, _urls(job), job.scenario.workload, clock=clock, arrivals=arrivals, marks=marks)
     setup_ns = loaded_ns + (opened_ns if first_opened_ns is None else first_opened_ns)
     _say(READY)
     if sys.stdin.buffer.readline() != GO:
         raise EOFError("the parent is gone")
+    counting = _counting(job)
     before = Meter.read(cpu)
     outcome = await work.run()
     after = Meter.read(cpu)
+    notes = counting.stop() if counting is not None else None
     _say(DONE)
     opened = getattr(client, "connections_opened", None)
     await client.close()
-    return _report(job, outcome, before, after, setup_ns, opened)
+    report = _report(job, outcome, before, after, setup_ns, opened)
+    return report if notes is None else msgspec.structs.replace(report, not_observed=report.not_observed | notes.not_observed)
+
+
+def _counting(job: Job) -> "Running | None":
+    """Start the probe that this job's tier wants inside the process; most want none."""
+    if job.spec.tier != "calls":
+        return None
+    from loopdiag.lab.probes import INSIDE, PROBES
+
+    return PROBES[INSIDE[job.spec.tier]]().start(job, os.getpid(), Path(job.folder))
 
 
 def _report(job: Job, outcome: Outcome, before: Meter, after: Meter, setup_ns: int, opened: int | None) -> WorkerReport:  # noqa: PLR0913, PLR0917 - each is one measurement
     errors, decode_s = dict(outcome.errors), None
     workload = job.scenario.workload
     # decoding afterwards is no part of T: the timeline tier measures it, and the bare trials, which only measure T, leave the time to more trials
-    if workload.decode == "json" and workload.decode_when == "after" and job.spec.tier != "bare":
+    if workload.decode == "json" and workload.decode_when == "after" and job.spec.tier == "timeline":
         began = time.perf_counter_ns()
         errors |= decode_all(outcome.bodies)
         decode_s = (time.perf_counter_ns() - began) / 1e9
@@ -155,9 +171,31 @@ def _options(job: Job) -> ClientOptions:
     )
 
 
-def _urls(job: Job, n: int) -> list[str]:
-    base, path = job.url.rstrip("/"), job.scenario.target.path
-    return [base + path.replace("{i}", str(i)) for i in range(1, n + 1)]
+class Urls(Sequence[str]):
+    """The addresses of `n` requests, each made when it is asked for: a million would take more memory than anything else here."""
+
+    def __init__(self, base: str, path: str, n: int) -> None:
+        """`path` has ``{i}`` where the request's number stands, from 1."""
+        first, *rest = path.split("{i}")
+        self._parts, self._n = (base + first, *rest), n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(self._n))]
+        return str(range(1, self._n + 1)[index]).join(self._parts)
+
+
+def _urls(job: Job) -> Urls:
+    return Urls(job.url.rstrip("/"), job.scenario.target.path, job.spec.n)
 
 
 def _run_queue_ns() -> int | None:

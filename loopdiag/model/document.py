@@ -1,6 +1,8 @@
 """Everything that a report may show, as one value: what `report` renders and `loopdiag report DIR` loads."""
 
 from loopdiag.model.diagnosis import Diagnosis
+from loopdiag.model.flame import Flame, TopRow
+from loopdiag.model.profile import Calls, Profile
 from loopdiag.model.recording import Recording
 from loopdiag.model.timeline import Timeline
 from loopdiag.model.value import Value
@@ -12,3 +14,7 @@ class Document(Value, frozen=True, kw_only=True):
     diagnosis: Diagnosis
     recording: Recording
     timelines: tuple[Timeline, ...] = ()
+    profiles: tuple[Profile, ...] = ()  # of its `profile` trials
+    flames: tuple[Flame, ...] = ()
+    top: dict[str, tuple[TopRow, ...]] = {}  # arm → the functions whose CPU grows most with N
+    calls: dict[str, tuple[Calls, ...]] = {}  # arm → calls at the largest N of its `calls` trials

@@ -7,7 +7,7 @@ from loopdiag.model.value import Value
 
 SCHEMA = "loopdiag/run/1"
 
-Tier = Literal["bare", "timeline", "profile"]
+Tier = Literal["bare", "timeline", "profile", "calls"]
 Status = Literal["ok", "failed", "timeout", "crashed", "interrupted", "repeated"]
 
 

@@ -123,6 +123,15 @@ class Instruments(Value, frozen=True, kw_only=True):
     verify: bool = False  # record the libraries' own public events, too, and cross-check the stamps against them
 
 
+class Profiling(Value, frozen=True, kw_only=True):
+    """How the trials of the tiers `profile` and `calls` watch the client's code; they are never fitted."""
+
+    enabled: bool = True
+    rate_hz: Positive = 500  # stacks a second, at random moments
+    native: bool = False  # the frames of C code, too; the client is stopped for each sample
+    calls: bool = True  # one trial an arm in which every call is counted
+
+
 class Fake(Value, frozen=True, kw_only=True):
     """The fake client's truth: a loop of its own on virtual time, with a slope known exactly."""
 
@@ -144,4 +153,5 @@ class Scenario(Value, frozen=True, kw_only=True):
     sweep: Sweep = Sweep()
     live: Live = Live()
     instruments: Instruments = Instruments()
+    profile: Profiling = Profiling()
     fake: Fake = Fake()

@@ -19,11 +19,17 @@ FORMATS: Registry[Render] = Registry(
         "har": "loopdiag.report.har:render",
         "trace-event": "loopdiag.report.trace_event:render",
         "svg": "loopdiag.report.figures:render",
+        "folded": "loopdiag.report.folded:render",
+        "speedscope": "loopdiag.report.speedscope:render",
+        "flamegraph": "loopdiag.report.flamegraph:render",
     },
 )
 
 #: ending of a file's name → the format that it asks for
-ENDINGS = {".html": "html", ".htm": "html", ".txt": "text", ".json": "json", ".har": "har", ".trace": "trace-event", ".svg": "svg"}
+ENDINGS = {
+    ".html": "html", ".htm": "html", ".txt": "text", ".json": "json", ".har": "har", ".trace": "trace-event", ".svg": "svg", ".folded": "folded",
+    ".speedscope": "speedscope", ".speedscope.json": "speedscope", ".flamegraph.svg": "flamegraph",
+}  # fmt: skip
 
 
 def format_of(path: Path) -> str:
@@ -32,7 +38,8 @@ def format_of(path: Path) -> str:
     Raises:
         InputError: its ending names none.
     """
-    name = ENDINGS.get(path.suffix.lower())
+    endings = ["".join(path.suffixes[-count:]).lower() for count in (2, 1)]  # `run.speedscope.json` is more than JSON
+    name = next((ENDINGS[ending] for ending in endings if ending in ENDINGS), None)
     if name is None:
         raise InputError(f"-o {path}: its ending names no format; give --format ({', '.join(FORMATS)}) or end it in {', '.join(ENDINGS)}")
     return name

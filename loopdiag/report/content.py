@@ -3,15 +3,17 @@
 import re
 from collections import Counter
 
-from loopdiag.model.diagnosis import ArmDiagnosis, Overhead
+from loopdiag.model.diagnosis import ArmDiagnosis, LoopLag, Overhead
 from loopdiag.model.document import Document
 from loopdiag.model.recording import Skipped
 from loopdiag.model.scenario import Scenario
+from loopdiag.model.timeline import Timeline
 from loopdiag.model.value import Value
 from loopdiag.report import format as fmt
 from loopdiag.report.addresses import target_url
 
 PREDICTED = re.compile(r"^predicted [0-9.]+ m?s, ")
+LOOPS = "Event loop at the largest N; lag: mean wait of what arrives at a random moment"
 BUSY_SERVER = 0.7  # above this share of its cores the target itself may bend the curve
 
 
@@ -117,7 +119,9 @@ def warnings(document: Document) -> list[str]:
 def overhead_row(row: Overhead) -> tuple[str, str, str]:
     """Tier, arm and ratio with its interval, or why there is none."""
     ratio = fmt.DASH if row.ratio is None else fmt.between(row.ratio, row.low, row.high)
-    return row.tier, fmt.clean(row.arm), ratio + (f" ({fmt.clean(row.why)})" if row.why else "")
+    own = None if row.own_estimate is None else f"by their own account {fmt.percent(row.own_estimate)} of the client CPU"
+    said = "; ".join(fmt.clean(part) for part in (row.why, own) if part)
+    return row.tier, fmt.clean(row.arm), ratio + (f" ({said})" if said else "")
 
 
 def overhead_line(document: Document) -> str:
@@ -130,6 +134,43 @@ def overhead_line(document: Document) -> str:
         return "Instrument overhead: not measured (no value of N was measured both with and without them)."
     parts = (f"{tier} {fmt.between(ratio, row.low, row.high)} × bare on {fmt.clean(row.arm)}" for tier, (ratio, row) in worst.items())
     return f"Instrument overhead, client CPU, worst arm: {'; '.join(parts)}."
+
+
+def largest(document: Document) -> list[Timeline]:
+    """Of each arm the timeline with the largest N, the first of its repetitions; those without attempts are left out."""
+    best: dict[str, Timeline] = {}
+    for line in document.timelines:
+        if line.attempts and (line.arm not in best or line.n > best[line.arm].n):
+            best[line.arm] = line
+    return list(best.values())
+
+
+def loop_lines(document: Document) -> list[str]:
+    """Of each arm, how its loop kept requests waiting at its largest N, and how much of their time no stamp shows; where observed."""
+    made = ((arm, [*lag_parts(arm.lag), *unattributed_parts(arm)]) for arm in document.diagnosis.arms)
+    return [f"{fmt.clean(arm.arm)}{f', N = {arm.lag.n}' if arm.lag else ''}: {', '.join(said)}" for arm, said in made if said]
+
+
+def lag_parts(lag: LoopLag | None) -> list[str]:
+    """The loop's lag in words: the kernel's own account where it was observed, else the bounds of it."""
+    if lag is None:
+        return []
+    said = [f"loop ran {fmt.percent(lag.running_share)}", f"longest {fmt.seconds(lag.longest_ms / 1e3)}"]
+    said.append(f"lag {fmt.seconds(lag.expected_wait_ms / 1e3)}")
+    low, high = lag.first_byte_low_ms, lag.first_byte_high_ms
+    if lag.kernel_ms is not None:
+        said.append(f"first byte {fmt.seconds(lag.kernel_ms / 1e3)} in the kernel")
+    elif low is not None and high is not None:
+        said.append(f"first byte readable {fmt.seconds(low / 1e3)} to {fmt.seconds(high / 1e3)} before it was read")
+    return said
+
+
+def unattributed_parts(arm: ArmDiagnosis) -> list[str]:
+    """The share of a request's time that no stamp shows."""
+    if arm.unattributed_share is None:
+        return []
+    tail = "" if arm.unattributed_p95 is None else f" (95th percentile {fmt.percent(arm.unattributed_p95)})"
+    return [f"unattributed {fmt.percent(arm.unattributed_share)}{tail}"]
 
 
 def witness_line(document: Document) -> str | None:

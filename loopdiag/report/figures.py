@@ -1,4 +1,4 @@
-"""Figures for print and the web by matplotlib: T(N) with its laws, and a waterfall of each arm; SVG and PNG, the same bytes each time."""
+"""Figures for print and the web by matplotlib: T(N) with its laws, a waterfall and a flame graph of each arm; SVG and PNG, the same bytes each time."""
 
 from io import BytesIO
 from pathlib import Path
@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from loopdiag.model.diagnosis import ArmDiagnosis
 from loopdiag.model.document import Document
+from loopdiag.model.flame import Flame
 from loopdiag.model.timeline import Timeline
+from loopdiag.report.content import largest
 from loopdiag.report.format import clean, law_form
+from loopdiag.report.growth import main_flames
 from loopdiag.report.palette import CLIENT_HUES, LOOP_STYLES, client_index, loop_index
+from loopdiag.report.static_flame import draw_flame
 from loopdiag.report.static_waterfall import draw_waterfall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Subject = tuple[ArmDiagnosis, ...] | Timeline | Flame
 
 WIDE = 2000  # ratio of the ends of a logarithmic axis from which only powers of ten are labelled
 
@@ -38,26 +44,27 @@ STYLE = {
 
 def render(document: Document) -> str:
     """The scaling plot as SVG."""
-    return picture(document, None, "svg").decode()
+    return picture(document.diagnosis.arms, "svg").decode()
 
 
 def write_figures(document: Document, folder: Path) -> list[Path]:
-    """Write the scaling plot and the waterfall of each arm's largest timeline into `folder`, each as SVG and PNG.
+    """Write the scaling plot, the waterfall of each arm's largest timeline and its slope flame graph into `folder`, each as SVG and PNG.
 
     Returns:
-        The files, in the order in which they were written; no waterfalls where there are no timelines.
+        The files, in the order in which they were written; no waterfalls where there are no timelines, no flame graphs where nothing was profiled.
 
     Raises:
         OSError: `folder` cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn: list[tuple[str, Timeline | None]] = [("scaling", None)]
+    drawn: list[tuple[str, Subject]] = [("scaling", document.diagnosis.arms)]
     drawn += [(f"waterfall-{file_name(line.arm)}", line) for line in largest(document)]
+    drawn += [(f"flame-{file_name(arm)}", flame) for arm, flame in main_flames(document).items()]
     written = []
-    for name, line in drawn:
+    for name, subject in drawn:
         for kind in ("svg", "png"):
             path = folder / f"{name}.{kind}"
-            path.write_bytes(picture(document, line, kind))
+            path.write_bytes(picture(subject, kind))
             written.append(path)
     return written
 
@@ -67,17 +74,8 @@ def file_name(arm: str) -> str:
     return "".join(c if c.isalnum() or c in "._" else "-" for c in clean(arm))
 
 
-def largest(document: Document) -> list[Timeline]:
-    """Of each arm the timeline with the largest N, the first of its repetitions; those without attempts are left out."""
-    best: dict[str, Timeline] = {}
-    for line in document.timelines:
-        if line.attempts and (line.arm not in best or line.n > best[line.arm].n):
-            best[line.arm] = line
-    return list(best.values())
-
-
-def picture(document: Document, line: Timeline | None, kind: str) -> bytes:
-    """One figure as a file: the waterfall of `line`, or the scaling plot where it is None; no date, no version, so that it is reproducible."""
+def picture(subject: Subject, kind: str) -> bytes:
+    """One figure as a file: a waterfall, a flame graph, or the arms' scaling plot; no date, no version, so that it is reproducible."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -86,10 +84,12 @@ def picture(document: Document, line: Timeline | None, kind: str) -> bytes:
     with mpl.rc_context(cast("Any", STYLE)):
         figure = Figure(layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
-        if line is None:
-            draw_scaling(figure, document.diagnosis.arms)
+        if isinstance(subject, Timeline):
+            draw_waterfall(figure, subject)
+        elif isinstance(subject, Flame):
+            draw_flame(figure, subject)
         else:
-            draw_waterfall(figure, line)
+            draw_scaling(figure, subject)
         figure.savefig(out, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return out.getvalue()
 

@@ -10,6 +10,7 @@ from loopdiag.report import content
 from loopdiag.report.markup import Markup, join, tag
 from loopdiag.report.page_data import embedded
 from loopdiag.report.page_sections import sections
+from loopdiag.report.palette import class_style
 
 ASSETS = files("loopdiag.report") / "assets"
 
@@ -20,13 +21,32 @@ SCRIPTS = (
     "dom.js",
     "numbers.js",
     "columns.js",
+    "curves.js",
+    "loop.js",
+    "layouts.js",
+    "chain.js",
     "scaling.js",
     "readout.js",
     "view.js",
+    "ink.js",
     "paint.js",
+    "tracks.js",
     "tip.js",
+    "lane_tip.js",
+    "moment_tip.js",
+    "describe.js",
+    "interest.js",
     "waterfall.js",
+    "choice.js",
     "gestures.js",
+    "flame_columns.js",
+    "flame_paint.js",
+    "flame_words.js",
+    "flame_search.js",
+    "flame_time.js",
+    "flame.js",
+    "flame_keys.js",
+    "state.js",
     "page.js",
 )
 
@@ -66,7 +86,7 @@ def head(document: Document) -> Markup:
 
 def render(document: Document) -> str:
     """The whole page."""
-    style, code = asset("page.css"), script()
+    style, code = asset("page.css") + class_style(), script()
     # The policy is made of hashes of the very text between the tags, so the template puts nothing around it.
     return Template(asset("page.html")).substitute(
         policy=Markup(policy(style, code)),

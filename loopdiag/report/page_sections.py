@@ -1,14 +1,19 @@
 """The page's sections as HTML, in reading order; what needs no script is complete without one."""
 
-from collections.abc import Iterable, Sequence
-
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
 from loopdiag.report import content
 from loopdiag.report import format as fmt
 from loopdiag.report.markup import Markup, join, tag
+from loopdiag.report.page_code import code
+from loopdiag.report.page_parts import bullets, needs_script, pairs, section, table
 
-Cells = Sequence[object]
+TRACKS = "Requests in flight, the pool's queue, the event loop and the garbage collector, on the waterfall's time axis"
+KEYS = (
+    "Drag to zoom into a part, Shift-drag to pan, Ctrl-wheel to zoom (plain wheel once clicked), double-click to show all. "
+    "Keys: ↑ ↓ choose a request or connection, Enter the connection's next request, ← → pan, + − zoom, 0 shows all, C by connection, "
+    "S slowest, W whom the last one waited for, E errors, R retried, D redirected, B loop blocked."
+)
 
 
 def sections(document: Document) -> Markup:
@@ -21,6 +26,7 @@ def sections(document: Document) -> Markup:
             warnings(document),
             scaling(document),
             waterfall(document),
+            code(document),
             phases(document),
             overhead(document),
             witness(document),
@@ -31,40 +37,6 @@ def sections(document: Document) -> Markup:
             method(document),
         )
     )
-
-
-def section(key: str, title: str, *children: object, lead: str | None = None) -> Markup:
-    """A titled section that can be linked to."""
-    return tag("section", tag("h2", title), tag("p", lead, class_="lead") if lead else None, *children, id=key)
-
-
-def table(heads: Sequence[str], rows: Iterable[Cells], *, kind: str = "", numbers: int = 0, caption: str) -> Markup:
-    """A table; the last `numbers` columns are right-aligned; each cell knows its head, for narrow screens."""
-    first = len(heads) - numbers
-    styles = ["number" if k >= first else None for k in range(len(heads))]
-    head = tag("tr", *(tag("th", name, scope="col", class_=style) for name, style in zip(heads, styles, strict=True)))
-    body = [
-        tag(
-            "tr",
-            *(
-                tag("th", cell, scope="row") if k == 0 else tag("td", tag("div", cell), class_=styles[k], data_label=heads[k])
-                for k, cell in enumerate(row)
-            ),
-        )
-        for row in rows
-    ]
-    made = tag("table", tag("caption", caption, class_="unseen"), tag("thead", head), tag("tbody", *body), class_=kind or None)
-    return tag("div", made, class_="scroll")
-
-
-def pairs(rows: Iterable[tuple[str, object]]) -> Markup:
-    """Names and values side by side."""
-    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in rows))
-
-
-def bullets(lines: Iterable[object], kind: str | None = None) -> Markup:
-    """A list."""
-    return tag("ul", *(tag("li", line) for line in lines), class_=kind)
 
 
 def partial(document: Document) -> Markup | None:
@@ -134,11 +106,6 @@ def scaling(document: Document) -> Markup | None:
     return section("scaling", "How the total grows with N", tag("div", switch, class_="controls"), plot, needs_script(), lead=lead)
 
 
-def needs_script() -> Markup:
-    """What stands in the place of a drawing where scripts are off."""
-    return tag("noscript", tag("p", "This drawing needs JavaScript; the figures folder holds it as SVG and PNG."))
-
-
 def waterfall(document: Document) -> Markup:
     """The place of the waterfall, its selectors and its legend."""
     if not any(line.attempts for line in document.timelines):
@@ -150,20 +117,31 @@ def waterfall(document: Document) -> Markup:
     )
     zoom = (("in", "+", "Zoom in"), ("out", "−", "Zoom out"), ("fit", "Fit", "Show all"))
     buttons = [tag("button", face, type="button", data_zoom=key, aria_label=name, title=name) for key, face, name in zoom]
-    controls = tag("div", choices, tag("div", *buttons, class_="switch", role="group", aria_label="Zoom"), class_="controls")
-    keys = "Drag to zoom into a part, Shift-drag to pan, Ctrl-wheel to zoom (plain wheel once clicked), double-click to show all. "
-    keys += "Keys: ↑ ↓ choose a request, ← → pan, + − zoom, 0 shows all, S slowest, E errors, R retried."
+    ways = [
+        tag("button", f"By {key}", type="button", data_by=key, aria_pressed="true" if key == "request" else "false")
+        for key in ("request", "connection")
+    ]
+    switches = tag(
+        "div",
+        tag("div", *ways, class_="switch", role="group", aria_label="Rows of the waterfall"),
+        tag("div", *buttons, class_="switch", role="group", aria_label="Zoom"),
+        class_="switches",
+    )
+    controls = tag("div", choices, switches, class_="controls")
     canvas = tag("canvas", id="canvas", tabindex="0", role="application", aria_label="Waterfall of requests", aria_describedby="keys")
-    frame = tag("div", canvas, tag("div", id="tip", hidden=True), class_="frame", id="frame")
+    tracks = tag("canvas", id="tracks", tabindex="0", role="application", aria_label=TRACKS, aria_describedby="keys facts")
+    cursor = tag("div", tag("span"), id="cursor", hidden=True)
+    frame = tag("div", canvas, tracks, cursor, tag("div", id="tip", hidden=True), class_="frame", id="frame")
     drawn = (
         controls,
         tag("div", id="facts"),
         tag("div", id="interest", class_="interest"),
+        tag("p", id="chain", aria_live="polite"),
         frame,
-        tag("p", keys, id="keys", class_="hint"),
+        tag("p", KEYS, id="keys", class_="hint"),
     )
     rest = (tag("div", id="legend", class_="legend"), tag("div", id="faults"), tag("p", class_="unseen", id="spoken", aria_live="polite"))
-    lead = "A row is one attempt, by start. Waits are light or hatched, work is solid."
+    lead = "Rows are attempts by start, or connections with the requests that they carried. Waits are hatched, work is solid."
     return section("waterfall", "Waterfall", *drawn, *rest, needs_script(), lead=lead)
 
 
@@ -176,7 +154,14 @@ def phases(document: Document) -> Markup | None:
     rows = [(fmt.clean(arm.arm), *(fmt.significant(arm.phases_ms[n]) if n in arm.phases_ms else fmt.DASH for n in names)) for arm in shown]
     lead = "Median of each phase over the requests at the arm's largest N in the timeline tier, in milliseconds."
     made = table(("Arm", *names), rows, numbers=len(names), caption="Median phases of a request in milliseconds")
-    return section("phases", "Where a request's time goes", made, lead=lead)
+    loops = content.loop_lines(document)
+    return section(
+        "phases",
+        "Where a request's time goes",
+        made,
+        join((tag("h3", content.LOOPS), bullets(loops, "notes"))) if loops else None,
+        lead=lead,
+    )
 
 
 def overhead(document: Document) -> Markup:

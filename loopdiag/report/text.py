@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from loopdiag.model.document import Document
 from loopdiag.report import content
-from loopdiag.report.format import plain_ascii
+from loopdiag.report.format import clean, plain_ascii
+from loopdiag.report.growth import main_flames, sentence, top_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDTH = 80
 NARROW = 76  # below it the table's numbers would be cut: each arm becomes a line of text
+MOST_ROWS = 5  # of the code that grows
 NUMBERS = ("slope\nms/request", "exponent", "errors", "conn.\n/req.", "server\nused")
 
 
@@ -55,6 +57,8 @@ def parts(document: Document, width: int) -> Iterable["RenderableType"]:
         yield from [arms_table(document)] if width >= NARROW else arm_lines(document)
         yield Text("T: first task created to last response ended, bare trials. Intervals: 95 %.", style="dim")
     yield from listing("", content.arm_notes(document))
+    yield from listing(content.LOOPS, content.loop_lines(document))
+    yield from grown(document, width)
     yield from listing("Not measured", (f"{what}: {why}" for what, why in content.not_measured(document)))
     yield from listing("Trials that failed", (f"{what}: {why}" for what, why in content.failed_trials(document)))
     yield from listing("Warnings", content.warnings(document), style="yellow")
@@ -63,6 +67,14 @@ def parts(document: Document, width: int) -> Iterable["RenderableType"]:
     yield Text(content.overhead_line(document), style="dim")
     if seen := content.witness_line(document):
         yield Text(seen, style="dim")
+
+
+def grown(document: Document, width: int) -> Iterable["RenderableType"]:
+    """Of each arm the code whose CPU grows most."""
+    flames = main_flames(document)
+    for arm, lines in top_lines(document, MOST_ROWS, width - 2).items():
+        said = [sentence(flames[arm])] if arm in flames else []
+        yield from listing(f"{clean(arm)}: code that grows most, µs of CPU a request (own), power of N", [*lines, *said])
 
 
 def arms_table(document: Document) -> "RenderableType":

@@ -1,0 +1,20 @@
+"""Paths of source files as reports may show them."""
+
+import re
+from pathlib import Path
+
+import loopdiag
+
+PACKAGES = re.compile(r".*/(?:site|dist)-packages/(.+)|.*/lib(?:64)?/python3\.\d+t?/(.+)")
+SOURCE = str(Path(loopdiag.__file__).parents[1]) + "/"
+
+
+def short(path: str) -> str:
+    """A path without what it tells about the machine: below its package root, else its last part."""
+    if path.startswith("<"):
+        return path
+    if path.startswith(SOURCE + "loopdiag/"):
+        return path.removeprefix(SOURCE)
+    if found := PACKAGES.fullmatch(path):
+        return found[1] or found[2]
+    return path.rpartition("/")[2]
