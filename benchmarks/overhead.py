@@ -67,7 +67,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 def main(*, quick: bool = False) -> None:
     """Print one block a cell: each variant's ratio, and by how much ours is cheaper than each rival."""
-    processes, rounds = (3, 3) if quick else (10, 4)
+    processes, rounds = (3, 3) if quick else (10, 2)
     _, server_cores = client_and_server_cores()
     with TargetServer.start(scenario(), cores=server_cores) as server:
         for cell in CELLS:

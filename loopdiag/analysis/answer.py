@@ -4,6 +4,8 @@ from loopdiag.model.diagnosis import ArmDiagnosis
 
 #: an exponent whose whole interval lies above it is called super-linear, below its inverse sub-linear
 CURVED = 1.1
+#: an exponent that may be larger is compatible with super-linear growth, whatever law predicts best
+SETTLED = 1.5
 
 
 def answer(arms: tuple[ArmDiagnosis, ...], *, partial: bool = False) -> str:
@@ -27,6 +29,8 @@ def grows(arm: ArmDiagnosis) -> str:
         return "unclear"
     if exponent.low > CURVED:
         return "faster"
+    if exponent.high > SETTLED:
+        return "unclear"
     if arm.law.form == "a + b*N":
         return "linear"
     if exponent.high < 1 / CURVED:
