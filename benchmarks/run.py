@@ -6,7 +6,19 @@ Every line says what was asked (the target) and what was measured; nothing here 
 import sys
 from importlib import import_module
 
-PARTS = ("overhead", "hooks", "probes", "profile_tier", "slope", "server_ceiling", "startup", "memory", "million", "coverage")
+PARTS = (
+    "overhead",
+    "hooks",
+    "probes",
+    "profile_tier",
+    "planted_cpu",
+    "slope",
+    "server_ceiling",
+    "startup",
+    "memory",
+    "million",
+    "coverage",
+)
 
 
 def main(argv: list[str]) -> None:

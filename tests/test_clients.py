@@ -235,5 +235,5 @@ def test_kinds_come_from_the_system_first_and_the_library_next(error: BaseExcept
 
 
 def test_answers_are_plain() -> None:
-    # An answer is a status and a body.
-    assert Answer(200, b"x") == (200, b"x")
+    # An answer is a status and a body, and no time to wait for.
+    assert Answer(200, b"x") == (200, b"x", 0.0)

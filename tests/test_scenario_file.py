@@ -21,7 +21,7 @@ from loopdiag.lab.scenario_rules import RULES, TABLES
 from loopdiag.lab.scenario_text import toml_value
 from loopdiag.lab.strict import describe, leaves, show
 from loopdiag.lab.toml_lines import KeyLines
-from loopdiag.model.scenario import Arm, Fake, Live, Payload, Pool, Scenario, Service, Sweep, Target, Workload
+from loopdiag.model.scenario import Arm, Fake, Live, Payload, Plant, Pool, Scenario, Service, Sweep, Target, Workload
 
 PROJECT = Path(__file__).parent.parent
 SCENARIOS = sorted((PROJECT / "scenarios").glob("*.toml"))
@@ -47,13 +47,13 @@ WRONG = [
     ('nmae = "x"', "2: nmae: unknown key; did you mean name?"),
     (
         "nothing = 1",
-        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, fake",
+        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, verify, fake",
     ),
     ("[sweeps]\nn = [1]", "2: sweeps: unknown key; did you mean sweep?"),
     ('arm = ["httpx/asyncio"]', "1: arm: unknown key; did you mean arms?"),
     (
         '"a\\u0007b" = 1',
-        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, fake',
+        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, verify, fake',
     ),
     # name and question
     ("name = 3", "2: name: expected text in quotes, got 3"),
@@ -611,6 +611,7 @@ services = st.one_of(
     st.builds(Service, mean_ms=amounts, concurrency=maybe(counts), gap_ms=amounts, requests_per_connection=maybe(counts)),
     st.builds(Service, law=st.sampled_from(["normal", "lognormal"]), mean_ms=st.floats(0.1, 100), sd_ms=amounts, keep_alive=st.booleans()),
     st.builds(Service, rate_per_s=rates, retry_after_s=amounts),
+    st.builds(Service, cpu_us=amounts, bytes_per_s=maybe(st.floats(1000, 1e9))),
 )
 payloads = st.one_of(
     st.builds(Payload, mean_bytes=counts, gzip=st.booleans()),
@@ -634,6 +635,7 @@ workloads = st.one_of(
         Workload, kind=st.just("open"), rate_per_s=rates, arrivals=st.sampled_from(["constant", "poisson"]), timeout_s=st.floats(0.1, 60)
     ),
     st.builds(Workload, method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS"])),
+    st.builds(Workload, plant=st.builds(Plant, cpu_us=amounts, scan_us=amounts, block_ms=amounts)),
 )
 pools = st.one_of(st.builds(Pool, limit=maybe(st.integers(0, 100))), st.builds(Pool, limit_per_host=maybe(counts)))
 paths = words.map(lambda word: "/{i}/" + re.sub(r"[#{}]", "", word))

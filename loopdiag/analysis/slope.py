@@ -47,7 +47,11 @@ def slope(points: Points, *, seed: int = 0) -> Estimate | None:
         ms per request; without an interval (and with `why`) where there is nothing to take it from; None for fewer than two values of N.
     """
     del seed
-    cells = read_cells(points)
+    return estimate(read_cells(points))
+
+
+def estimate(cells: Cells) -> Estimate | None:
+    """As `slope`, of cells that were made elsewhere: paired differences, say, whose scale is not their own size."""
     if cells.n.size < 2:
         return None
     weights = cell_weights(cells)

@@ -36,6 +36,10 @@ NO_EFFECT: Final = (
         for name in ("rate_hz", "native", "calls")
     ),
     NoEffect("fake.*", "arms", lambda s: "fake" not in clients(s), "no arm has the client fake"),
+    *(
+        NoEffect(f"verify.{name}", "verify.enabled", lambda s: not s.verify.enabled, "verify.enabled is false, so nothing is verified")
+        for name in ("budget_s", "values")
+    ),
     NoEffect("target.path", "arms", _only_fake, FAKE),
     NoEffect("target.tls", "arms", _only_fake, FAKE),
     NoEffect("target.http", "arms", _only_fake, FAKE),
@@ -96,6 +100,7 @@ NO_EFFECT: Final = (
         lambda s: s.target.tls == "off",
         'target.tls is "off", so there is no handshake to wait for',
     ),
+    NoEffect("target.service.max_streams", "target.http", lambda s: s.target.http != "2", 'only HTTP/2 has streams; set target.http = "2"'),
     NoEffect("target.service.keep_alive", "target.http", lambda s: s.target.http == "2", HTTP2),
     NoEffect("target.service.requests_per_connection", "target.http", lambda s: s.target.http == "2", HTTP2),
     NoEffect(
@@ -121,6 +126,12 @@ NO_EFFECT: Final = (
     ),
     NoEffect(
         "workload.decode_when", "workload.decode", lambda s: s.workload.decode == "none", 'nothing is decoded; set workload.decode = "json"'
+    ),
+    NoEffect(
+        "workload.retries",
+        "target.service.rate_per_s target.url",
+        lambda s: not s.target.live and s.target.service.rate_per_s is None,
+        "without target.service.rate_per_s no request is refused",
     ),
     NoEffect(
         "pool.keepalive*",

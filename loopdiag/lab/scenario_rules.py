@@ -107,7 +107,7 @@ RULES: Final = (
             lambda s, name=name: "fake" in clients(s) and getattr(s.target.service, name) is not None,  # type: ignore[misc] # mypy cannot type a lambda's default
             "the client fake cannot play this; remove the key, or the fake arm",
         )
-        for name in ("concurrency", "rate_per_s", "requests_per_connection")
+        for name in ("concurrency", "rate_per_s", "requests_per_connection", "bytes_per_s", "max_streams")
     ),
     *(
         rule
@@ -126,6 +126,33 @@ RULES: Final = (
                 "the client fake cannot play this; remove the key, or the fake arm",
             ),
         )
+    ),
+    Rule(
+        "target.service.cpu_us",
+        "arms",
+        lambda s: "fake" in clients(s) and s.target.service.cpu_us > 0,
+        "the client fake cannot play this; remove the key, or the fake arm",
+    ),
+    Rule(
+        "target.service.bytes_per_s",
+        "target.http",
+        lambda s: s.target.http == "2" and s.target.service.bytes_per_s is not None,
+        'the embedded server for HTTP/2 sends by itself, and at once; set http = "1.1", or remove the key',
+    ),
+    *(
+        Rule(
+            f"workload.plant.{name}",
+            "arms",
+            lambda s, name=name: "fake" in clients(s) and bool(getattr(s.workload.plant, name)),  # type: ignore[misc] # mypy cannot type a lambda's default
+            "the client fake cannot play this; remove the key, or the fake arm",
+        )
+        for name in ("thread_ms", "dns_ms", "garbage", "debug")
+    ),
+    Rule(
+        "workload.plant.dns_ms",
+        "arms",
+        lambda s: any(arm.loop == "uvloop" for arm in s.arms) and s.workload.plant.dns_ms > 0,
+        "uvloop looks names up in C, where nothing can be planted; remove the key, or the uvloop arms",
     ),
     Rule(
         "target.service.law",
@@ -156,6 +183,9 @@ RULES: Final = (
 DAY_S: Final = 86_400
 RANGES: Final = (
     Range("*.rate_per_s", 0.001, 1_000_000, "a second"),
+    Range("*.bytes_per_s", 1_000, 2**40, "bytes a second, which is 1 TiB"),
+    Range("workload.retries", 0, 100, "times"),
+    Range("verify.values", 2, 20, "values of N"),
     Range("profile.rate_hz", 10, 10_000, "a second"),
     Range("live.runs_per_minute", 0.01, 1_000, "a minute"),
     Range("*_s", 0, DAY_S, "seconds, which is a day"),

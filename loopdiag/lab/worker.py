@@ -23,6 +23,7 @@ import msgspec
 from loopdiag.lab.clients import CLIENTS, Client, ClientOptions
 from loopdiag.lab.job import DONE, GO, READY, REPORT, Job, WorkerReport
 from loopdiag.lab.loops import LOOPS, Clock, Loop, cpu_clock, loop_clock
+from loopdiag.lab.planted import slow_look_ups
 from loopdiag.lab.workload import Outcome, Work, decode_all, instruments
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def main() -> None:
     client_class, loop_class = CLIENTS[job.spec.arm.client], LOOPS[job.spec.arm.loop]
     loaded_ns = time.perf_counter_ns() - began
     opened_ns = _warm_up(client_class, loop_class, job) if job.warm_up else None
-    with asyncio.Runner(loop_factory=loop_class.loop_factory, debug=False) as runner:
+    debug = job.scenario.workload.plant.debug
+    with asyncio.Runner(loop_factory=loop_class.loop_factory, debug=debug) as runner:
         report = runner.run(_measure(client_class(), job, loaded_ns, opened_ns))
     versions = {**report.versions, **client_class.versions(), **loop_class.versions()}
     _write(Path(job.folder) / REPORT, msgspec.json.encode(msgspec.structs.replace(report, versions=versions)))
@@ -99,6 +101,8 @@ async def _measure(client: Client, job: Job, loaded_ns: int, first_opened_ns: in
     marks = instruments() if job.spec.tier == "timeline" else None
     if marks is not None:
         marks.use_clock(clock)
+    if delay_ms := job.scenario.workload.plant.dns_ms:
+        slow_look_ups(delay_ms)
     opened_ns = await _open(client, job)
     sweep = job.scenario.sweep
     arrivals = Random(f"{sweep.seed}/{job.spec.n}/{job.spec.repetition}")  # the same for every arm and tier
@@ -168,6 +172,7 @@ def _options(job: Job) -> ClientOptions:
         payload=scenario.target.payload,
         fake=scenario.fake,
         seed=job.spec.seed,
+        look_ups=scenario.workload.plant.dns_ms > 0,
     )
 
 

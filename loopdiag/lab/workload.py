@@ -13,9 +13,10 @@ from itertools import accumulate
 from random import Random
 from types import ModuleType
 
-from loopdiag.lab.clients import Client, error_kind
+from loopdiag.lab.clients import REFUSALS, Answer, Client, error_kind
 from loopdiag.lab.loops import Clock
-from loopdiag.model.scenario import Workload
+from loopdiag.lab.planted import Plants
+from loopdiag.model.scenario import Plant, Workload
 from loopdiag.model.value import Value
 
 MS = 1_000_000
@@ -47,7 +48,9 @@ class Work:
     def __init__(  # noqa: PLR0913 - a trial's parts
         self, client: Client, urls: Sequence[str], workload: Workload, *, clock: Clock, arrivals: Random, marks: ModuleType | None
     ) -> None:
-        self._fetch, self._kinds = client.fetch, client.kinds
+        self._ask, self._kinds = client.fetch, client.kinds
+        self._fetch = self._insist if workload.retries else client.fetch
+        self._plants = Plants(workload.plant, len(urls)) if workload.plant != Plant() else None
         self._urls, self._workload, self._clock, self._arrivals = urls, workload, clock, arrivals
         self._marks = marks
         self._decode = json.loads if workload.decode == "json" and workload.decode_when == "inside" else None
@@ -119,12 +122,14 @@ class Work:
     async def _request(self, number: int) -> None:
         """One request: keep the body, or count the failure."""
         try:
-            status, body = await self._fetch(self._urls[number - 1])
+            status, body, _ = await self._fetch(self._urls[number - 1])
             if status >= 400:
                 self._errors[f"status-{status // 100}xx"] += 1
                 return
             if self._decode is not None:
                 self._decode(body)
+            if self._plants is not None:
+                await self._plants.after_answer()
             self._bodies[number - 1] = body
         except Exception as error:  # noqa: BLE001 - a failed request is counted, it never ends the trial
             self._errors[self._kind(error)] += 1
@@ -135,19 +140,30 @@ class Work:
         assert marks is not None
         marks.begin(number, due_ns, created_ns)
         try:
-            status, body = await self._fetch(self._urls[number - 1])
+            status, body, _ = await self._fetch(self._urls[number - 1])
             if status >= 400:
                 self._errors[f"status-{status // 100}xx"] += 1
                 return
             if self._decode is not None:
                 self._decode(body)
                 marks.decoded()
+            if self._plants is not None:
+                await self._plants.after_answer()
             self._bodies[number - 1] = body
         except Exception as error:  # noqa: BLE001 - a failed request is counted, it never ends the trial
             self._errors[self._kind(error)] += 1
             marks.failed()
         finally:
             marks.end()
+
+    async def _insist(self, url: str) -> Answer:
+        """Ask again after a 429 or a 503, when that said so, up to `retries` times."""
+        for _ in range(self._workload.retries):
+            answer = await self._ask(url)
+            if answer.status not in REFUSALS:
+                return answer
+            await asyncio.sleep(answer.retry_after_s)
+        return await self._ask(url)
 
     def _kind(self, error: Exception) -> str:
         return "decode" if isinstance(error, ValueError) and _decoding(error) else error_kind(error, self._kinds)

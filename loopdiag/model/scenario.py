@@ -29,11 +29,14 @@ class Service(Value, frozen=True, kw_only=True):
     accept_ms: Amount = 0.0  # a connection waits so long in the listening queue before the server accepts it
     handshake_ms: Amount = 0.0  # after accepting it, the server waits so long before it begins the TLS handshake
     gap_ms: Amount = 0.0  # pause between the header and the body, which is then sent chunked
+    cpu_us: Amount = 0.0  # the server computes so long for each request before it answers, for one at a time
     concurrency: Positive | None = None  # at most so many requests in service; the others wait inside the server
     rate_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # above it: 429 with Retry-After
     retry_after_s: Amount = 1.0
+    bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # of the link: all answers together are sent no faster
     keep_alive: bool = True
     requests_per_connection: Positive | None = None  # the server closes a connection after so many
+    max_streams: Positive | None = None  # HTTP/2: so many requests at once on one connection
 
 
 class Payload(Value, frozen=True, kw_only=True):
@@ -62,6 +65,18 @@ class Target(Value, frozen=True, kw_only=True):
         return self.url is not None
 
 
+class Plant(Value, frozen=True, kw_only=True):
+    """Faults put into the workload on purpose, inside the timed part, so that a diagnosis can be tested; none by default."""
+
+    cpu_us: Amount = 0.0  # the loop's thread computes so long in each request
+    scan_us: Amount = 0.0  # and so long for each request of the trial: a quadratic term
+    block_ms: Amount = 0.0  # the loop's thread sleeps so long in each request
+    thread_ms: Amount = 0.0  # each request waits for a call of this length in the default executor
+    dns_ms: Amount = 0.0  # each look-up of the target's name takes so long in its thread, and each connection makes one
+    garbage: Count = 0  # container objects that each request makes and keeps until the end
+    debug: bool = False  # asyncio's debug mode
+
+
 class Workload(Value, frozen=True, kw_only=True):
     """Which requests are made when: a closed loop (all at once, or c workers) or an open one (an arrival rate)."""
 
@@ -73,6 +88,8 @@ class Workload(Value, frozen=True, kw_only=True):
     decode: Literal["none", "json"] = "none"
     decode_when: Literal["after", "inside"] = "after"  # outside the timed part, or in each request
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0  # of one request
+    retries: Count = 0  # a 429 or 503 is repeated so often, after its Retry-After
+    plant: Plant = Plant()
 
 
 class Pool(Value, frozen=True, kw_only=True):
@@ -132,6 +149,14 @@ class Profiling(Value, frozen=True, kw_only=True):
     calls: bool = True  # one trial an arm in which every call is counted
 
 
+class Verification(Value, frozen=True, kw_only=True):
+    """Whether causes are verified by running their interventions, and what that may cost."""
+
+    enabled: bool = True
+    budget_s: Annotated[float, msgspec.Meta(gt=0)] = 100.0  # over all arms, beside the sweep's
+    values: Positive = 4  # of N, at which base and treated trials are compared
+
+
 class Fake(Value, frozen=True, kw_only=True):
     """The fake client's truth: a loop of its own on virtual time, with a slope known exactly."""
 
@@ -154,4 +179,5 @@ class Scenario(Value, frozen=True, kw_only=True):
     live: Live = Live()
     instruments: Instruments = Instruments()
     profile: Profiling = Profiling()
+    verify: Verification = Verification()
     fake: Fake = Fake()

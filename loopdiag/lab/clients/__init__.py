@@ -7,6 +7,7 @@ times the import as part of its set-up.
 import errno
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
@@ -29,6 +30,7 @@ class ClientOptions(Value, frozen=True, kw_only=True):
     payload: Payload = Payload()
     fake: Fake = Fake()
     seed: int = 0
+    look_ups: bool = False  # each connection looks the name up by the loop's `getaddrinfo`; else the library's own way, and its cache
 
 
 class Answer(NamedTuple):
@@ -36,6 +38,7 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    retry_after_s: float = 0.0  # of a refusal (`REFUSALS`): how long to wait before the next try
 
 
 class Client(Protocol):
@@ -75,6 +78,26 @@ CLIENTS: Registry[type[Client]] = Registry(
         "fake": "loopdiag.lab.clients.fake:FakeClient",
     },
 )
+
+
+#: statuses that ask to come back later
+REFUSALS = frozenset({429, 503})
+RETRY_AFTER_S = 1.0
+
+
+def pause_s(retry_after: str | None) -> float:
+    """Read a Retry-After field, a number of seconds or a date (RFC 9110, 10.2.3); 1 s where there is none that can be read."""
+    if retry_after is None:
+        return RETRY_AFTER_S
+    text = retry_after.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    from email.utils import parsedate_to_datetime  # here: few servers send dates
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return RETRY_AFTER_S
 
 
 def missing(package: str) -> str | None:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from loopdiag.errors import Unavailable
-from loopdiag.lab.clients import Answer, ClientOptions, missing, tls_context
+from loopdiag.lab.clients import REFUSALS, Answer, ClientOptions, missing, pause_s, tls_context
 from loopdiag.model.scenario import Pool
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class AiohttpClient:
 
         if options.http != "1.1":
             raise Unavailable(f"aiohttp speaks HTTP/1.1 only; the scenario asks for HTTP/{options.http}")
-        connector = aiohttp.TCPConnector(ssl=tls_context(options.ca_file), **_limits(options.pool))
+        names: dict[str, Any] = {"resolver": aiohttp.ThreadedResolver(), "use_dns_cache": False} if options.look_ups else {}
+        connector = aiohttp.TCPConnector(ssl=tls_context(options.ca_file), **names, **_limits(options.pool))
         self._method = options.method
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -65,7 +66,10 @@ class AiohttpClient:
         """Make one request and read its body whole."""
         assert self._session is not None
         async with self._session.request(self._method, url) as response:
-            return Answer(response.status, await response.read())
+            body = await response.read()
+            if response.status in REFUSALS:
+                return Answer(response.status, body, pause_s(response.headers.get("Retry-After")))
+            return Answer(response.status, body)
 
     async def close(self) -> None:
         """Close the session."""

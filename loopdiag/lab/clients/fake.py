@@ -26,7 +26,7 @@ from types import MappingProxyType, ModuleType
 from loopdiag.errors import Unavailable
 from loopdiag.lab.clients import Answer, ClientOptions
 from loopdiag.lab.loops import loop_clock
-from loopdiag.model.scenario import Payload, Pool, Scenario, Service
+from loopdiag.model.scenario import Payload, Plant, Pool, Scenario, Service
 
 DEFAULT_LIMIT = 100  # as the real clients have
 LEAST_NOISE_FACTOR = 0.05  # a loop is never faster than free
@@ -152,7 +152,7 @@ def pool_limit(pool: Pool) -> int:
 def exact_total_ns(scenario: Scenario, n: int) -> int | None:
     """The exact total of `n` requests on the virtual loop by the formulas above; None where they do not hold."""
     service, fake, work = scenario.target.service, scenario.fake, scenario.workload
-    if service.law != "constant" or fake.noise or work.kind != "closed" or work.concurrency or n < 1:
+    if service.law != "constant" or fake.noise or work.kind != "closed" or work.concurrency or work.plant != Plant() or n < 1:
         return None
     limit = pool_limit(scenario.pool)
     each, served, connect = round(fake.cpu_us * 1000), round(service.mean_ms * 1e6), round(fake.connect_us * 1000)
@@ -171,9 +171,11 @@ def _unsupported(service: Service, payload: Payload) -> list[str]:
     faults = []
     if service.law == "table":
         faults.append("client 'fake' knows the service laws constant, normal and lognormal; target.service.law is 'table'")
-    limits = ("concurrency", "rate_per_s", "requests_per_connection")
+    limits = ("concurrency", "rate_per_s", "requests_per_connection", "bytes_per_s", "max_streams")
     faults += [f"client 'fake' does not know target.service.{name}" for name in limits if getattr(service, name) is not None]
-    faults += [f"client 'fake' does not know target.service.{name}" for name in ("accept_ms", "handshake_ms") if getattr(service, name)]
+    faults += [
+        f"client 'fake' does not know target.service.{name}" for name in ("accept_ms", "handshake_ms", "cpu_us") if getattr(service, name)
+    ]
     if payload.law != "constant":
         faults.append(f"client 'fake' knows the payload law constant; target.payload.law is {payload.law!r}")
     return faults

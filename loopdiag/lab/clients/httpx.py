@@ -6,7 +6,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from loopdiag.errors import Unavailable
-from loopdiag.lab.clients import Answer, ClientOptions, missing, tls_context
+from loopdiag.lab.clients import REFUSALS, Answer, ClientOptions, missing, pause_s, tls_context
 from loopdiag.model.scenario import Pool
 
 #: httpx's documented defaults; ``httpx.Limits()`` itself has none
@@ -76,6 +76,8 @@ class HttpxClient:
         """Make one request and read its body whole."""
         assert self._client is not None
         response = await self._client.request(self._method, url)
+        if response.status_code in REFUSALS:
+            return Answer(response.status_code, response.content, pause_s(response.headers.get("retry-after")))
         return Answer(response.status_code, response.content)
 
     async def close(self) -> None:

@@ -54,6 +54,7 @@ class Behaviour:
     def __init__(self, scenario: Scenario) -> None:
         self.service = scenario.target.service
         self.gap_ns = round(self.service.gap_ms * NS_PER_MS)
+        self.cpu_ns = round(self.service.cpu_us * 1_000)
         self.accept_ns, self.handshake_ns = round(self.service.accept_ms * NS_PER_MS), round(self.service.handshake_ms * NS_PER_MS)
         self.requests = max(scenario.sweep.n)
         self.numbered = "{i}" in scenario.target.path

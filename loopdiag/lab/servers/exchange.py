@@ -1,5 +1,6 @@
 """One HTTP/1.1 request from its receipt to the end of its answer."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING
@@ -37,9 +38,12 @@ class Exchange:
         if self.connection.transport is None:
             front.slots.leave()
         elif think_ns:
-            front.deadlines.at(clock() + think_ns, self._answer)
+            front.deadlines.at(clock() + think_ns, self._compute)
         else:
-            self._answer()
+            self._compute()
+
+    def _compute(self) -> None:
+        self.connection.front.core.enter(self._answer)
 
     def _refuse(self) -> None:
         retry = self.connection.front.retry_after if self.status == 429 else ""
@@ -61,29 +65,48 @@ class Exchange:
         self.body = content = body.identity if packed is None else packed
         coding = "" if body.gzip is None else VARY if packed is None else VARY + CODED
         head = make_head(200, coding, None if self.chunks else len(content), self.last)
-        self.begun_ns = clock()
         if self.head_only:
-            self._write(head)
-        elif gap_ns := front.behaviour.gap_ns:
-            self._write(head)
-            front.witness.answered(self.row, self.begun_ns, 0, 200, len(content))
-            front.deadlines.at(clock() + gap_ns, self._answer_body)
-            return
-        elif len(content) <= JOIN_BYTES:
-            self._write(head + content)
+            self._send(head, self._leave)
+        elif front.behaviour.gap_ns:
+            self._send(head, self._pause)
+        elif len(content) <= JOIN_BYTES or front.link is not None:
+            self._send(head + content, self._leave)
         else:
-            self._write(head)
-            self._write(content)
-        self._leave()
+            self._hand_over(head)
+            self._send(content, self._leave)
+
+    def _pause(self) -> None:
+        front = self.connection.front
+        front.deadlines.at(clock() + front.behaviour.gap_ns, self._answer_body)
 
     def _answer_body(self) -> None:
         if not self.chunks:
-            self._write(self.body)
+            self._send(self.body, self._leave)
         elif self.body:
-            self._write(b"%x\r\n" % len(self.body) + self.body + b"\r\n0\r\n\r\n")
+            self._send(b"%x\r\n" % len(self.body) + self.body + b"\r\n0\r\n\r\n", self._leave)
         else:
-            self._write(b"0\r\n\r\n")
-        self._leave()
+            self._send(b"0\r\n\r\n", self._leave)
+
+    def _send(self, piece: bytes, then: Callable[[], None]) -> None:
+        """Hand over a part of the answer, at once or as fast as the link is, and go on."""
+        link = self.connection.front.link
+        if link is None or not piece:
+            self._hand_over(piece)
+            then()
+        else:
+            link.send(piece, self._hand_over, then)
+
+    def _hand_over(self, piece: bytes) -> bool:
+        """Give a piece to the transport; whether the client is still there."""
+        connection, front = self.connection, self.connection.front
+        if connection.transport is None:
+            return False
+        if not self.begun_ns:
+            self.begun_ns = clock()
+            if front.link is not None or front.behaviour.gap_ns:  # the rest comes later, or never
+                front.witness.answered(self.row, self.begun_ns, 0, 200, 0 if self.head_only else len(self.body))
+        self._write(piece)
+        return True
 
     def _write(self, piece: bytes) -> None:
         transport = self.connection.transport

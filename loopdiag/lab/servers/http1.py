@@ -11,9 +11,11 @@ import httptools
 
 from loopdiag.lab.servers.accepting import Connect, LateAcceptor
 from loopdiag.lab.servers.behaviour import Behaviour
+from loopdiag.lab.servers.core import Core
 from loopdiag.lab.servers.deadlines import Deadlines
 from loopdiag.lab.servers.exchange import Exchange, accepts_gzip
 from loopdiag.lab.servers.limits import Limits
+from loopdiag.lab.servers.link import Link
 from loopdiag.lab.servers.listening import BACKLOG
 from loopdiag.lab.servers.tls import Identity, server_context
 from loopdiag.lab.servers.witness import Witness
@@ -33,6 +35,8 @@ class Http1Front:
         self.requests_per_connection = (service.requests_per_connection or 0) if service.keep_alive else 1
         self.tls = False
         self.deadlines: Deadlines
+        self.core: Core
+        self.link: Link | None = None
         self._servers: list[asyncio.Server] = []
         self._acceptors: list[LateAcceptor] = []
 
@@ -41,7 +45,9 @@ class Http1Front:
         loop = asyncio.get_running_loop()
         context = None if identity is None else server_context(identity, "http/1.1")
         self.tls = context is not None
-        self.deadlines = Deadlines(loop)
+        self.deadlines, self.core = Deadlines(loop), Core(loop, self.behaviour.cpu_ns)
+        if rate := self.behaviour.service.bytes_per_s:
+            self.link = Link(rate, self.deadlines)
         linger_s = LINGER_S if context else None
         accept_ns, handshake_ns = self.behaviour.accept_ns, self.behaviour.handshake_ns if context else 0
 

@@ -8,17 +8,20 @@ import asyncio
 import math
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import ExitStack
 from time import perf_counter_ns as clock
 from typing import Any
 
 from granian._granian import RSGIHTTPProtocol, RSGIProtocolClosed, SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP2Settings
 from granian.rsgi import Scope
 from granian.server.embed import Server
 
 from loopdiag.errors import InputError
 from loopdiag.lab.servers.behaviour import Behaviour
+from loopdiag.lab.servers.core import Core
 from loopdiag.lab.servers.deadlines import Deadlines
 from loopdiag.lab.servers.exchange import accepts_gzip
 from loopdiag.lab.servers.limits import Limits
@@ -34,8 +37,8 @@ class Http2Front:
     """Serves HTTP/2, with TLS or without.
 
     Raises:
-        InputError: the scenario asks for an end of connections after some requests, which HTTP/2 has no field for, or for a late accept,
-            which granian does not know.
+        InputError: the scenario asks for an end of connections after some requests, which HTTP/2 has no field for, or for a late accept
+            or a slow link, which granian does not know.
     """
 
     def __init__(self, behaviour: Behaviour, limits: Limits, witness: Witness) -> None:
@@ -50,6 +53,10 @@ class Http2Front:
             for key in ("accept_ms", "handshake_ms")
             if getattr(service, key)
         ]
+        if service.bytes_per_s:
+            faults.append(
+                'target.service.bytes_per_s: not with http = "2", whose server sends by itself; http = "1.1" or no such line would be right'
+            )
         if faults:
             raise InputError(*faults)
         self._behaviour, self._witness = behaviour, witness
@@ -58,17 +65,20 @@ class Http2Front:
         self._rows: dict[str, int] = {}  # peer → its connection's row
         self._servers: list[EmbeddedServer] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._streams = service.max_streams
         self._deadlines: Deadlines
+        self._core: Core
 
     async def start(self, sockets: list[socket.socket], identity: Identity | None) -> None:
         """Serve on `sockets`; returns when each has answered a greeting, for granian reads its key in a thread of its own."""
-        self._deadlines = Deadlines(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._deadlines, self._core = Deadlines(loop), Core(loop, self._behaviour.cpu_ns)
         with ExitStack() as stack:
             paths = None
             if identity is not None:
                 paths = (stack.enter_context(memory_file(identity.certificate)), stack.enter_context(memory_file(identity.key)))
             for listening in sockets:
-                server = EmbeddedServer(self._serve, listening, paths)
+                server = EmbeddedServer(self._serve, listening, paths, self._streams)
                 self._servers.append(server)
                 self._tasks.append(asyncio.create_task(server.serve()))
             for listening in sockets:
@@ -89,10 +99,12 @@ class Http2Front:
         if number is None or not self._rate.admits(now_ns):
             self._refuse(protocol, row, 404 if number is None else 429)
             return
-        await self._place()
+        await self._turn(self._slots.enter)
         try:
             if think_ns := self._behaviour.think_ns(number):
                 await self._until(clock() + think_ns)
+            if self._behaviour.cpu_ns:
+                await self._turn(self._core.enter)
             await self._answer(scope, protocol, row, self._behaviour.body(number))
         except (RSGIProtocolClosed, ConnectionError):  # the client is gone
             return
@@ -134,9 +146,9 @@ class Http2Front:
             self._rows[peer] = self._witness.connected(0, peer_port=port, new=row is None)
         return self._rows[peer]
 
-    async def _place(self) -> None:
+    async def _turn(self, enter: Callable[[Callable[[], None]], None]) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._slots.enter(lambda: turn.set_result(None))
+        enter(lambda: turn.set_result(None))
         await turn
 
     async def _until(self, due_ns: int) -> None:
@@ -151,7 +163,7 @@ class EmbeddedServer(Server):
     _shd: Any
     ssl_ctx: Any
 
-    def __init__(self, app: Any, listening: socket.socket, paths: tuple[str, str] | None) -> None:
+    def __init__(self, app: Any, listening: socket.socket, paths: tuple[str, str] | None, streams: int | None) -> None:
         address, port = listening.getsockname()[:2]
         super().__init__(
             app,
@@ -163,6 +175,7 @@ class EmbeddedServer(Server):
             log_enabled=False,
             backlog=BACKLOG,
             backpressure=BACKLOG,
+            http2_settings=None if streams is None else HTTP2Settings(max_concurrent_streams=streams),
         )
         self._listening = listening
         if paths is not None:
