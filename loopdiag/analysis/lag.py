@@ -46,11 +46,10 @@ class Bounds:
         rows, _ = one_loop(iterations, since_ns, until_ns)
         if rows is None:
             return None
-        poll = length(rows, "poll")
-        look = LOOK_NS + EVENT_NS * rows["events"].astype(np.int64)
+        poll, look = length(rows, "poll"), _look(rows)
         returned = opened(rows) - since_ns + poll
         wake_up = poll if run_queue_ns is None else np.minimum(poll, WAKE_UP_NS + run_queue_ns)
-        return cls(returned, returned - np.minimum(poll, look), (rows["ready"] == 0) & (poll > look), wake_up)
+        return cls(returned, returned - np.minimum(poll, look), waited(rows), wake_up)
 
     def at(self, callbacks: Ints) -> tuple[Ints, Ints]:
         """The least and the most that each callback may have waited since it was ready; MISSING where that cannot be told."""
@@ -60,6 +59,15 @@ class Bounds:
         high = np.where(self.blocked[index], since + self.wake_up[index], before) + SLACK_NS
         bounded = known & (self.blocked[index] | (index > 0))
         return np.where(known, np.maximum(since - SLACK_NS, 0), MISSING), np.where(bounded, high, MISSING)
+
+
+def _look(rows: Rows) -> Ints:
+    return LOOK_NS + EVENT_NS * rows["events"].astype(np.int64)
+
+
+def waited(rows: Rows) -> NDArray[np.bool_]:
+    """Whether each iteration's poll waited for something to happen, instead of only looking."""
+    return np.asarray((rows["ready"] == 0) & (length(rows, "poll") > _look(rows)))
 
 
 def lag(tables: Tables, since_ns: int, until_ns: int | None) -> tuple[Lag | None, str]:

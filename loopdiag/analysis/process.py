@@ -68,6 +68,8 @@ def process(tables: Tables, since_ns: int, until_ns: int | None) -> tuple[Proces
         preemptions=_grown(mine, "preemptions", "waits", 32),
         descriptors=int(rows["descriptors"].max()) or None,
         threads=int(rows["threads"].max()) or None,
+        first_ns=int(opened(mine)[0]) - since_ns,
+        last_ns=int(opened(mine)[-1]) - since_ns,
     )
     return found, ""
 

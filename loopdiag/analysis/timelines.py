@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from loopdiag.analysis.columns import LINK_STAMPS, MISSING, Ints, Rows, Tables, attempt_numbers, length, one_loop, opened
 from loopdiag.analysis.idle import Idle
 from loopdiag.analysis.invariants import check
-from loopdiag.analysis.lag import Bounds, lag
+from loopdiag.analysis.lag import Bounds, lag, waited
 from loopdiag.analysis.lives import FLAGS, Attempts, Chunk
 from loopdiag.analysis.phases import charge
 from loopdiag.analysis.process import NO_TABLE, jobs, pauses, process
+from loopdiag.analysis.server_stamps import witnessed
 from loopdiag.model.recording import TrialResult
 from loopdiag.model.timeline import Attempt, Connection, Iterations, Timeline
 
@@ -42,7 +43,7 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
     chosen = _chosen(attempts, totals)
     run_queue_ns = None if trial.run_queue_s is None else round(trial.run_queue_s * 1e9)
     bounds = Bounds.of(tables.get("iterations"), since, until, run_queue_ns)
-    resolved = tuple(_attempts(attempts, chosen, idle, bounds))
+    resolved = witnessed(tuple(_attempts(attempts, chosen, idle, bounds)), tables.get("server_requests"), since)
     connections, links_left_out = _connections(tables.get("connections"), attempts, resolved)
     iterations = _iterations(tables.get("iterations"), since, until)
     account, no_lag = lag(tables, since, until)
@@ -66,6 +67,8 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
         jobs=jobs(tables, since, until),
         lag=account,
         process=counted,
+        cpu_ns=None if trial.cpu_s is None else round(trial.cpu_s * 1e9),
+        run_queue_ns=run_queue_ns,
         faults=check(tables, since, unseen_stamps(trial)),
         left_out={name: count for name, count in left_out.items() if count},
         not_observed=missing,
@@ -183,4 +186,5 @@ def _iterations(rows: Rows | None, since: int, until: int | None) -> Iterations 
         poll_ns=tuple(np.add.reduceat(edges[1] - edges[0], first).tolist()),
         run_ns=tuple(np.add.reduceat(edges[2] - edges[1], first).tolist()),
         ready=tuple(np.maximum.reduceat(inside["ready"], first).tolist()),
+        slept_ns=tuple(np.add.reduceat(np.where(waited(inside), edges[1] - edges[0], 0), first).tolist()),
     )

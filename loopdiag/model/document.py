@@ -2,6 +2,7 @@
 
 from loopdiag.model.diagnosis import Diagnosis
 from loopdiag.model.flame import Flame, TopRow
+from loopdiag.model.ledger import ArmLedger
 from loopdiag.model.profile import Calls, Profile
 from loopdiag.model.recording import Recording
 from loopdiag.model.timeline import Timeline
@@ -17,4 +18,5 @@ class Document(Value, frozen=True, kw_only=True):
     profiles: tuple[Profile, ...] = ()  # of its `profile` trials
     flames: tuple[Flame, ...] = ()
     top: dict[str, tuple[TopRow, ...]] = {}  # arm → the functions whose CPU grows most with N
+    ledgers: tuple[ArmLedger, ...] = ()
     calls: dict[str, tuple[Calls, ...]] = {}  # arm → calls at the largest N of its `calls` trials

@@ -27,6 +27,9 @@ class Attempt(Value, frozen=True, kw_only=True):
     wire_bytes: int | None = None
     lag_low_ns: int | None = None  # the first byte was readable at least so long before its callback
     lag_high_ns: int | None = None  # and at most so long; None: not observed
+    server_received_ns: int | None = None  # the embedded target's own stamps, on the same clock: it had the request
+    server_answered_ns: int | None = None  # and it handed the answer's first byte to its transport
+    server_ended_ns: int | None = None  # and the last one
     stamps: dict[str, int] = {}
     phases: tuple[Phase, ...] = ()
 
@@ -52,6 +55,7 @@ class Iterations(Value, frozen=True, kw_only=True):
     poll_ns: tuple[int, ...] = ()
     run_ns: tuple[int, ...] = ()
     ready: tuple[int, ...] = ()
+    slept_ns: tuple[int, ...] = ()  # of `poll_ns`: in polls that waited; empty: not told, see `analysis.loop_time`
 
 
 class Pause(Value, frozen=True, kw_only=True):
@@ -91,6 +95,8 @@ class Process(Value, frozen=True, kw_only=True):
     preemptions: int | None = None
     descriptors: int | None = None  # open at most, as far as sampled
     threads: int | None = None  # Python's, at most
+    first_ns: int | None = None  # when the first sample was taken, since the trial began
+    last_ns: int | None = None  # and the last one
 
 
 class Timeline(Value, frozen=True, kw_only=True):
@@ -111,6 +117,8 @@ class Timeline(Value, frozen=True, kw_only=True):
     jobs: Jobs | None = None
     lag: Lag | None = None
     process: Process | None = None
+    cpu_ns: int | None = None  # of all threads of the client, over the whole trial
+    run_queue_ns: int | None = None  # the client was runnable, but not running, likewise
     faults: tuple[str, ...] = ()  # broken invariants, one line each
     left_out: dict[str, int] = {}  # table → rows for which a very large trial has no object here
     not_observed: dict[str, str] = {}
