@@ -1,0 +1,277 @@
+"""The replay model of one arm, fitted to its recording, and how well it then reproduces the totals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from loopdiag.analysis.cells import Points
+from loopdiag.analysis.fitted_costs import Costs, Steep, Used, fit, per_request
+from loopdiag.analysis.known_limits import MANY_STREAMS, known, library
+from loopdiag.analysis.machine import Machine
+from loopdiag.analysis.observed_server import Visit, link, refusals, service, visits
+from loopdiag.analysis.observed_waits import answers_on_their_way, executor, lookup_s, lookups_of, of_attempts, of_connections, outside_s
+from loopdiag.analysis.replay import Replayed, run
+from loopdiag.model.law import NotEnough
+from loopdiag.model.recording import TrialResult
+from loopdiag.model.scenario import Arm, Scenario
+from loopdiag.model.timeline import Timeline
+
+ClassCpu = Mapping[str, Mapping[int, float]]  # class of code → N → seconds of the loop thread's CPU
+
+#: beyond it the model does not reproduce the run
+WORST_MISS = 0.35
+#: an answer is on its way before its first byte, as far as the server's stamps show, and until its last
+ON_ITS_WAY = (answers_on_their_way, of_attempts("first_byte", "last_byte"))
+#: of a request's CPU, what is spent before its first byte, where nothing tells
+START_SHARE = 0.45
+#: of a TLS handshake's CPU on the client, what the server spends on it, where nothing tells
+SERVER_SHARE = 0.7
+#: connections that were opened over those of the model, above which the server (or the client's header) closes them
+CLOSED = 1.25
+#: CPU of the loop to have a thread look a name up, as far as is known beforehand
+LOOKUP_CPU_S = 2.5e-4
+#: CPU to wake a loop that sits idle (timer, context switch, cold caches), as far as is known beforehand, and its part in any trial's CPU at most
+WAKE_S, WAKES_SHARE = 1e-4, 0.4
+#: CPU of a TLS connection beside its handshake (its transport, its end), over the handshake's, as far as is known beforehand
+TLS_BESIDE = 0.45
+ROUNDS = 2
+#: time per request, and share of the loop's, from which on it counts as held off the CPU
+LEAST_BLOCK_S, BLOCKED_SHARE = 3e-4, 0.15
+MS, US = 1e-3, 1e-6
+#: who waited for a stream waited at least so long
+LEAST_STREAM_WAIT_NS = 1_000_000
+#: a shorter pause inside of an answer is none
+LEAST_GAP_S = 1e-3
+
+
+def machine(  # noqa: PLR0913, PLR0917 - the parts of an arm's evidence
+    scenario: Scenario,
+    arm: Arm,
+    bare: Sequence[TrialResult],
+    timelines: Sequence[Timeline],
+    class_cpu: ClassCpu,
+    points: Points,
+) -> Machine | NotEnough:
+    """Fit the model to an arm.
+
+    Limits of the client come from the scenario, because it is the user's own; what the server does, and all costs, come from what was observed.
+
+    Args:
+        scenario: as it was run.
+        arm: whose trials these are.
+        bare: usable bare trials, whose CPU and totals are fitted.
+        timelines: resolved timeline trials.
+        class_cpu: from profiles; empty where there are none.
+        points: N → bare totals in seconds.
+
+    Returns:
+        The machine with its `factor` and `miss`; or why it cannot be had.
+    """
+    measured = {n: float(np.median(seconds)) for n, seconds in points.items() if len(seconds)}
+    if len(measured) < 2:
+        return NotEnough(why="a replay needs totals at two or more values of N")
+    if arm.client == "fake":
+        return judged(_of_fake(scenario, known(scenario, arm)), measured)
+    if not any(trial.cpu_s for trial in bare):
+        return NotEnough(why="a replay needs the CPU of bare trials")
+    if not timelines:
+        return NotEnough(why="a replay needs a timeline trial, which shows the waits for the outside")
+    outside = _reused(_outside(known(scenario, arm), arm, bare, timelines), bare, timelines)
+    return judged(_costed(outside, arm, bare, timelines, class_cpu), _undisturbed(bare, measured))
+
+
+def _undisturbed(bare: Sequence[TrialResult], measured: Mapping[int, float]) -> dict[int, float]:
+    """N → median total in seconds less what waiting for a core added: others' work is no part of the model."""
+    found = dict(measured)
+    for n in measured:
+        if totals := [_net_s(trial) for trial in bare if trial.spec.n == n and trial.total_s]:
+            found[n] = float(np.median(totals))
+    return found
+
+
+def _net_s(trial: TrialResult) -> float:
+    """The total without its waits for a core, as far as they were on its way: all where the loop was busy throughout, none where it was idle."""
+    total, waited = trial.total_s or 0.0, trial.run_queue_s or 0.0
+    return total - waited * min(1.0, ((trial.cpu_s or 0.0) + waited) / total)
+
+
+def judged(fitted: Machine, measured: Mapping[int, float]) -> Machine | NotEnough:
+    """The machine with its factor and worst miss against N → measured seconds; or why it does not do."""
+    replayed = {n: run(fitted, n).total_s for n in measured}
+    if min(replayed.values()) <= 0:
+        return NotEnough(why="the replayed requests take no time")
+    factor = float(np.median([measured[n] / replayed[n] for n in measured]))
+    misses = {n: factor * replayed[n] / measured[n] - 1 for n in measured}
+    worst = max(misses, key=lambda n: abs(misses[n]))
+    if abs(misses[worst]) > WORST_MISS:
+        return NotEnough(
+            why=f"the replay misses the total of N = {worst} by {misses[worst]:+.0%}; at most {WORST_MISS:.0%} would carry a prediction"
+        )
+    return replace(fitted, factor=factor, miss=abs(misses[worst]))
+
+
+def _of_fake(scenario: Scenario, limits: Machine) -> Machine:
+    """The fake client's world is its scenario; its scan is of all requests in flight, whose mean is half of N."""
+    fake, law, plant = scenario.fake, scenario.target.service, scenario.workload.plant
+    spread = law.sd_ms * MS if law.law != "constant" else 0.0
+    quantiles = (-1.6, -1.0, -0.67, -0.43, -0.21, 0.0, 0.21, 0.43, 0.67, 1.0, 1.6)
+    return replace(
+        limits,
+        start=fake.cpu_us * US,
+        sending=1.0,
+        finish=plant.cpu_us * US,
+        plant=plant.cpu_us * US,
+        grow=(fake.scan_us / 2 + plant.scan_us) * US,
+        block=plant.block_ms * MS,
+        connect=fake.connect_us * US,
+        think=tuple(max(0.0, law.mean_ms * MS + z * spread) for z in quantiles) if spread else (law.mean_ms * MS,),
+        reusable=None if law.keep_alive else 1,
+    )
+
+
+def _outside(limits: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: Sequence[Timeline]) -> Machine:
+    """Add the network, the resolver, the executor and the server."""
+    seen = _handshaking(limits, bare, timelines)
+    shared, at_server = link(timelines), visits(timelines)
+    served = service(at_server, seen.server_cpu, shared=shared > 0)
+    refused = refusals(timelines)
+    gap = 0.0 if shared else sum(wait for stretches in ON_ITS_WAY if (wait := outside_s(timelines, stretches)) > LEAST_GAP_S)
+    thread, threads = executor(timelines)
+    lookups = [lookups_of(line) for line in timelines if line.jobs is not None]
+    waiting, made = sum(wait for wait, _ in lookups), sum(job for _, job in lookups)
+    return replace(
+        seen,
+        think=served.think,
+        server_limit=served.limit,
+        server_rate=refused[0] if refused else None,
+        retry_after=refused[1] if refused else None,
+        link=shared,
+        gap=gap,
+        connect=outside_s(timelines, of_connections("tcp_start", "tcp_end")),
+        lookup=lookup_s(timelines),
+        lookup_cpu=LOOKUP_CPU_S if 2 * made > waiting > 0 else 0.0,
+        cached=library(arm).caches and 2 * made <= waiting,
+        thread=thread,
+        threads=threads,
+        block=_blocked(bare, timelines),
+        streams=_streams(limits, timelines, at_server),
+    )
+
+
+def _handshaking(limits: Machine, bare: Sequence[TrialResult], timelines: Sequence[Timeline]) -> Machine:
+    """Add what a TLS handshake costs either side, and the server's CPU per request."""
+    tls = [link.tls_cpu_ns for line in timelines for link in line.connections if link.tls_cpu_ns]
+    open_tls = float(np.median(tls)) / 1e9 if tls else 0.0
+    rows = [
+        Used(n=trial.spec.n, opened=trial.connections_opened or 0, scanned=0, cpu_s=trial.server_cpu_s)
+        for trial in bare
+        if trial.server_cpu_s
+    ]
+    if not rows:
+        return replace(limits, open_tls=open_tls)
+    found = fit(rows, connection=max(SERVER_SHARE * open_tls, 1e-4), steep=None)
+    waited = outside_s(timelines, of_connections("tls_start", "tls_end"), percent=10) if tls else 0.0
+    each = found.connection if tls else 0.0
+    return replace(limits, open_tls=open_tls, server_cpu=found.request, server_handshake=each, handshake=max(0.0, waited - each))
+
+
+def _reused(outside: Machine, bare: Sequence[TrialResult], timelines: Sequence[Timeline]) -> Machine:
+    """Set how many requests a connection serves, where more were opened than the pool accounts for."""
+    if outside.streams is not None:
+        return outside
+    seen = [(trial.spec.n, trial.connections_opened) for trial in bare if trial.connections_opened]
+    if not seen:
+        return outside
+    n, opened = max(seen)
+    if opened <= CLOSED * run(outside, n).opened:
+        return outside
+    most = max((link.requests for line in timelines for link in line.connections), default=0)
+    return replace(outside, reusable=max(1, most or round(n / opened)))
+
+
+def _streams(limits: Machine, timelines: Sequence[Timeline], at_server: Sequence[Visit]) -> int | None:
+    """Requests at once on an HTTP/2 connection: as many as were, if others waited for a stream meanwhile."""
+    if limits.streams is None:
+        return None
+    waits = of_attempts("resumed", "stream")
+    waited = [end - start for line in timelines for start, end in waits(line)]
+    if not waited or float(np.percentile(waited, 75)) < LEAST_STREAM_WAIT_NS:
+        return MANY_STREAMS
+    return 1 + int(max((visit.there.max() for visit in at_server), default=MANY_STREAMS))
+
+
+def _blocked(bare: Sequence[TrialResult], timelines: Sequence[Timeline]) -> float:
+    """Seconds per request that callbacks held the loop's thread off the CPU, in bare trials; 0 where it does not stand out.
+
+    The loop ran for as large a share of the time as in the timelines, and for longer than its CPU and its waits for a core account for.
+    """
+    found = []
+    middle = float(np.median([line.n for line in timelines]))
+    for line in timelines:
+        trials = [trial for trial in bare if trial.spec.n == line.n and trial.total_s and trial.cpu_s]
+        if line.lag is None or not line.total_ns or not trials or line.n < middle:
+            continue
+        waited_ns = (line.process.run_queue_ns or 0) if line.process else 0
+        ran = max(0, line.lag.running_ns - waited_ns) / line.total_ns
+        off = float(np.median([(trial.total_s or 0) * ran - (trial.cpu_s or 0) - (trial.run_queue_s or 0) for trial in trials]))
+        stands_out = off > BLOCKED_SHARE * ran * float(np.median([trial.total_s or 0 for trial in trials])) and off / line.n > LEAST_BLOCK_S
+        found.append(off / line.n if stands_out else 0.0)
+    return min(found, default=0.0)  # others' work on the machine makes it look longer, never shorter
+
+
+def _costed(outside: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: Sequence[Timeline], class_cpu: ClassCpu) -> Machine:
+    """Add what the loop and the server compute; the replay tells how often the pool scans, which depends on the costs in turn."""
+    guess = outside
+    steep: Steep = "scan" if library(arm).scans else "square"
+    if outside.server_rate is not None:
+        steep = None  # the more requests, the more attempts each needs
+    for _ in range(ROUNDS):
+        replayed = {n: run(guess, n) for n in sorted({trial.spec.n for trial in bare})}
+        guess = replace(guess, wake=_wake(bare, replayed))
+        beforehand = library(arm).connection_s + TLS_BESIDE * guess.open_tls + guess.lookup_cpu
+        costs = fit(_used(bare, replayed, guess), connection=beforehand, steep=steep)
+        guess = _spread(guess, costs, timelines, class_cpu)
+    return guess
+
+
+def _wake(bare: Sequence[TrialResult], replayed: Mapping[int, Replayed]) -> float:
+    """CPU of each wake in seconds."""
+    most = [WAKES_SHARE * trial.cpu_s / replayed[trial.spec.n].waits for trial in bare if trial.cpu_s and replayed[trial.spec.n].waits]
+    return min(WAKE_S, *most) if most else 0.0
+
+
+def _used(bare: Sequence[TrialResult], replayed: Mapping[int, Replayed], guess: Machine) -> list[Used]:
+    """Each trial's requests, connections, scans and CPU, handshakes and wakes taken out."""
+    rows = []
+    for trial in bare:
+        if trial.cpu_s:
+            n = trial.spec.n
+            opened = replayed[n].opened if trial.connections_opened is None else trial.connections_opened
+            cpu_s = max(trial.cpu_s - opened * guess.open_tls - replayed[n].waits * guess.wake, 0.1 * trial.cpu_s)
+            rows.append(Used(n=n, opened=opened, scanned=replayed[n].scanned, cpu_s=cpu_s))
+    return rows
+
+
+def _spread(guess: Machine, costs: Costs, timelines: Sequence[Timeline], class_cpu: ClassCpu) -> Machine:
+    """Divide the CPU per request between its parts."""
+    largest = max((line.n for line in timelines), default=0)
+    pauses = [sum(pause.length_ns for pause in line.pauses) / line.n / 1e9 for line in timelines if line.n == largest]
+    pause = min(float(np.median(pauses)) if pauses else 0.0, costs.request / 2)
+    decode, _ = per_request(class_cpu.get("decode-json", {}))
+    user, _ = per_request(class_cpu.get("user", {}))
+    rest = costs.request - pause
+    own = max(0.0, rest - decode - user)  # the library's and the loop's
+    start = START_SHARE * own
+    return replace(
+        guess,
+        once=costs.once,
+        start=start,
+        finish=rest - start,
+        decode=min(decode, rest - start),
+        plant=min(user, rest - start),
+        open_tcp=max(0.0, costs.connection - guess.lookup_cpu),
+        scan=costs.scan,
+        grow=costs.square,
+        pause=pause,
+    )
