@@ -10,16 +10,20 @@ import pytest
 from msgspec.structs import replace as changed
 
 from loopdiag.analysis import calibrate
+from loopdiag.analysis.account_slopes import share_of
+from loopdiag.analysis.calibrate import _blocked
+from loopdiag.analysis.core_waits import own_part, paused_ns
 from loopdiag.analysis.fitted_costs import Used, fit, per_request
 from loopdiag.analysis.known_limits import known
 from loopdiag.analysis.machine import Machine
 from loopdiag.analysis.observed_server import Visit, link, refusals, service, visits
-from loopdiag.analysis.observed_waits import executor, lookup_s, of_connections, outside_s
+from loopdiag.analysis.observed_waits import executor, lookup_s, of_connections, of_lookups, outside_s
 from loopdiag.analysis.replay import run
 from loopdiag.model.law import NotEnough
+from loopdiag.model.ledger import TrialLedger
 from loopdiag.model.recording import TrialResult, TrialSpec
 from loopdiag.model.scenario import Arm, Fake, Plant, Pool, Scenario, Service, Target, Workload
-from loopdiag.model.timeline import Attempt, Connection, Iterations, Jobs, Lag, Timeline
+from loopdiag.model.timeline import Attempt, Connection, Iterations, Jobs, Lag, Pause, Process, Timeline
 
 NS = (25, 50, 100, 200, 400)
 AIOHTTP, HTTPX = Arm(client="aiohttp"), Arm(client="httpx")
@@ -398,13 +402,72 @@ def test_time_off_the_cpu_inside_callbacks_is_blocking() -> None:
     trials = [changed(trial, cpu_s=(trial.cpu_s or 0) - 0.002 * trial.spec.n) for trial in trials]
     lines = []
     for n in NS:
-        ran = 0.0025 * n / run(machine, n).total_s
         line = timeline(n, (20.0,))
-        lag = Lag(running_ns=round(ran * line.total_ns), blocked_ns=0, blocked=0, longest_ns=0, expected_wait_ns=0)
-        lines.append(changed(line, lag=lag))
+        ran, whole = round(2.5 * MS * n), round(1e9 * run(machine, n).total_s)
+        lag = Lag(running_ns=ran, blocked_ns=0, blocked=0, longest_ns=ran, expected_wait_ns=0)
+        loops = Iterations(start_ns=(0,), poll_ns=(whole - ran,), run_ns=(ran,), ready=(0,))
+        clock = Process(cpu_ns=round(0.5 * MS * n), run_queue_ns=0, waits=n + 1, first_ns=0, last_ns=whole)
+        lines.append(changed(line, total_ns=whole, lag=lag, iterations=loops, process=clock))
     found = calibrate.machine(scenario(), AIOHTTP, trials, lines, {}, points(trials))
     assert isinstance(found, Machine)
     assert found.block == pytest.approx(0.002, rel=0.1)
+    kept_from = [changed(line, process=changed(line.process, waits=1)) for line in lines if line.process]
+    assert _blocked(kept_from) == 0  # a thread that never gave its core up has waited for nothing
+    assert _blocked([changed(line, process=None) for line in lines]) == 0
+
+
+def test_calls_in_executors_that_look_names_up_do_not_count() -> None:
+    # httpx has a thread look its host's name up: short calls beside the program's long ones, which only the connections' stamps tell apart
+    links = tuple(Connection(number=i + 1, stamps={"dns_start": i * MS, "dns_end": (i + 2) * MS}) for i in range(20))
+    short, long = tuple(i * MS + 1000 for i in range(20)), tuple((100 + i) * MS for i in range(15))
+    queued, ended = short + long, tuple(at + MS for at in short) + tuple(at + 80 * MS for at in long)
+    jobs = Jobs(queued_ns=queued, started_ns=queued, ended_ns=ended, threads=(6,) * 35)
+    line = changed(timeline(20), connections=links, jobs=jobs)
+    assert of_lookups(line) == [True] * 20 + [False] * 15
+    assert executor([line]) == (pytest.approx(0.08), 6)
+    assert lookup_s([line]) == pytest.approx(0.001)
+
+
+def test_waits_for_a_core_are_not_the_runs_own() -> None:
+    # half of the time beyond one's own power, half of the slope is; and a pause is no longer than what it computed
+    spec = TrialSpec(id="b", arm=AIOHTTP, tier="bare", n=1, repetition=0, seed=1)
+    loaded = [TrialResult(status="ok", spec=changed(spec, n=n), total_s=0.02 * n, cpu_s=0.01 * n, run_queue_s=0.01 * n) for n in NS]
+    assert own_part(loaded, points(loaded)) == pytest.approx(0.5)
+    assert own_part([changed(trial, run_queue_s=None) for trial in loaded], points(loaded)) == pytest.approx(1.0)
+    paused = changed(timeline(10), pauses=(Pause(start_ns=0, length_ns=8 * MS, generation=2),))
+    assert paused_ns(paused) == 8 * MS
+    assert paused_ns(changed(paused, process=Process(cpu_ns=10 * MS, run_queue_ns=30 * MS))) == 2 * MS
+
+
+def test_a_share_of_the_slope_does_not_scatter_with_the_slope() -> None:
+    # totals that vary by a third leave an account that holds 80 % of every one of them at 80 % of the slope, and no interval that reaches 0
+    random = Random(3)
+    totals = {n: [0.01 * n * (1 + 0.35 * random.gauss(0, 1)) for _ in range(3)] for n in NS}
+    held = (0.78, 0.82, 0.8, 0.79, 0.81, 0.8)
+    ledgers = [
+        TrialLedger(trial=f"{n}-{at}", arm="a", n=n, total_ns=10_000_000 * n, charges={"x": round(10_000_000 * n * part)})
+        for n in NS
+        for at, part in enumerate(held)
+    ]
+    found = share_of(ledgers, totals, ("x",))
+    assert found is not None
+    assert found.value == pytest.approx(0.8, abs=0.01)
+    assert found.low == pytest.approx(found.value, abs=0.1)
+    assert share_of([], totals, ("x",)) is None
+    assert share_of(ledgers, {n: [1.0 / n] for n in NS}, ("x",)) is None
+
+
+def test_the_servers_handshakes_are_not_its_requests() -> None:
+    # as many connections as requests: what the server computes beyond a plain answer is a handshake's, as far as one is waited for
+    spec = TrialSpec(id="b", arm=AIOHTTP, tier="bare", n=1, repetition=0, seed=1)
+    rows = [
+        TrialResult(status="ok", spec=changed(spec, n=n), total_s=0.02 * n, cpu_s=0.01 * n, server_cpu_s=0.006 * n, connections_opened=n)
+        for n in NS
+    ]
+    links = tuple(Connection(number=i + 1, tls_cpu_ns=MS, stamps={"tls_start": 0, "tls_end": 6 * MS}) for i in range(10))
+    found = calibrate._handshaking(Machine(), rows, [changed(timeline(10), connections=links)])
+    assert found.server_cpu == pytest.approx(calibrate.SERVER_S)
+    assert found.server_handshake == pytest.approx(0.0055, rel=0.1)
 
 
 def test_a_class_of_code_may_grow_with_the_square() -> None:

@@ -68,6 +68,20 @@ def test_the_instruments_say_what_they_cost() -> None:
     assert diagnosis(ended(1, "bare", 10)).overhead[0].own_estimate is None
 
 
+def test_a_tier_says_what_it_does_to_the_time() -> None:
+    # T of instrumented trials over that of bare ones, paired by N, beside the CPU's ratio
+    trials = [
+        msgspec.structs.replace(ended(k, tier, n), total_s=n * by)
+        for k, (tier, n, by) in enumerate([("bare", 10, 1.0), ("bare", 20, 1.0), ("timeline", 10, 1.1), ("timeline", 20, 1.2)])
+    ]
+    (overhead,) = diagnosis(*trials).overhead
+    assert overhead.wall_ratio == pytest.approx((1.1 * 1.2) ** 0.5)
+    assert overhead.wall_low is not None
+    assert overhead.wall_low < 1.1
+    assert overhead.ratio == pytest.approx(1.0)
+    assert diagnosis(trials[0]).overhead[0].wall_ratio is None
+
+
 def test_warnings_of_trials_reach_the_diagnosis_once() -> None:
     # what an instrument warned of in several trials is one line with their number
     trials = [ended(number, "timeline", 10, warnings=("a probe failed",)) for number in (1, 2)]

@@ -245,3 +245,15 @@ def test_shares_between_profiled_n_are_linear(n: int, expected: float) -> None:
     # and beyond them the nearest ones' stand in
     assert classes.at({10: {"user": 1.0}, 20: {"user": 0.5, "pool": 0.5}}, n)["user"] == pytest.approx(expected)
     assert classes.at({}, n) == {}
+
+
+@pytest.mark.parametrize(("cpu_s", "pool", "other"), [(0.4, 0.25, 0.0), (0.8, 0.125, 0.5), (1.6, 0.0625, 0.75)])
+def test_cpu_that_no_profile_saw_is_not_told_as_what_profiles_saw(cpu_s: float, pool: float, other: float) -> None:
+    # beyond the largest profiled N a class keeps its CPU a request, and what grew since then is "other"
+    shares = {100: {"pool": 0.25, "user": 0.75}}
+    made = classes.extended(shares, {100: 0.2, 200: cpu_s}, [50, 200])
+    assert made[100] == shares[100]
+    found = classes.at(made, 200)
+    assert found["pool"] == pytest.approx(pool)
+    assert found.get("other", 0.0) == pytest.approx(other)
+    assert sum(found.values()) == pytest.approx(1)

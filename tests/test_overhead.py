@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopdiag.analysis.overhead import paired_ratio
+from loopdiag.model.diagnosis import Overhead
+from loopdiag.report import content
 
 Samples = dict[tuple[str, int], list[float]]
 CELLS = [("aiohttp/asyncio", n) for n in (50, 100, 200, 400, 800)]
@@ -75,3 +77,20 @@ def test_ratio_follows_its_laws(seed: int, factor: float) -> None:
         (factor * ratio, factor * low, factor * high)
     )
     assert paired_ratio({c: xs[::-1] for c, xs in base.items()}, treated) == (ratio, low, high)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            Overhead(tier="profile", arm="a", ratio=1.06, low=1.02, high=1.1, wall_ratio=1.08, wall_low=1.05, wall_high=1.11),
+            "CPU × 1.06 ±0.04, T × 1.08 ±0.03",
+        ),
+        (Overhead(tier="profile", arm="a", ratio=1.06, low=1.02, high=1.1), "CPU × 1.06 ±0.04"),
+        (Overhead(tier="profile", arm="a", wall_ratio=1.08, why="no CPU"), "T × 1.08 (no CPU)"),
+        (Overhead(tier="profile", arm="a", why="not measured"), "– (not measured)"),
+    ],
+)
+def test_the_report_says_what_a_tier_does_to_cpu_and_to_time(row: Overhead, said: str) -> None:
+    # each ratio with its interval as far as it was measured, else why not
+    assert content.overhead_row(row) == ("profile", "a", said)

@@ -1,6 +1,6 @@
 """Accounts over N: the proportions of timeline trials, applied to the bare trials' totals, and the slope of each with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ from loopdiag.analysis.slope import UNIT, cell_weights
 from loopdiag.model.law import Estimate
 from loopdiag.model.ledger import Account, TrialLedger
 
-__all__ = ["Account", "account_slopes"]
+__all__ = ["Account", "account_slopes", "share_of"]
 
 #: so many degrees of freedom tell by themselves how far proportions scatter
 LEAST_REPEATED = 3
+NO_SCATTER = "one timeline trial at each of two values of N at most"
 
 Found = tuple[tuple[Account, ...], tuple[str, ...], str | None]
 
@@ -39,8 +40,12 @@ class Proportions:
     @classmethod
     def of(cls, names: Sequence[str], trials: Sequence[TrialLedger], field: str = "charges") -> "Proportions":
         """Those of the charges, or, where an account has any, of one of the bounds (`field`)."""
+        return cls.read(trials, np.array([[_charge(trial, name, field) / trial.total_ns for trial in trials] for name in names]))
+
+    @classmethod
+    def read(cls, trials: Sequence[TrialLedger], each: Floats) -> "Proportions":
+        """Those of single trials, shape (accounts, trials)."""
         ns = sorted({trial.n for trial in trials})
-        each = np.array([[_charge(trial, name, field) / trial.total_ns for trial in trials] for name in names])
         at = np.array([ns.index(trial.n) for trial in trials])
         gather = np.eye(len(ns))[at]  # (trials, m)
         count = gather.sum(axis=0)
@@ -126,6 +131,38 @@ def account_slopes(trials: Sequence[TrialLedger], points: Points) -> Found:
     return tuple(found), _notes(shown, cells), None
 
 
+def share_of(trials: Sequence[TrialLedger], points: Points, accounts: Collection[str]) -> Estimate | None:
+    """What some accounts together hold of the slope, with the interval of that ratio (delta method); None: neither is known, or nothing grows.
+
+    The slope's own scatter hardly counts: where the accounts hold the same share of each total, they hold it of the slope, however that may vary.
+
+    Args:
+        trials: the arm's trials' ledgers.
+        points: N → bare totals in seconds.
+        accounts: by name.
+    """
+    cells = read_cells(points)
+    if not trials or cells.n.size < 2:
+        return None
+    weight, total = cell_weights(cells), np.array([each.mean() for each in cells.trials])
+    slope = float(weight @ total)
+    if slope <= 0:
+        return None
+    each = np.array([[sum(_charge(trial, name, "charges") for name in accounts) / trial.total_ns for trial in trials]])
+    shown = Proportions.read(trials, each)
+    share = shown.at(cells.n)
+    value = float(share[0] @ (weight * total)) / slope
+    variance, free = _scatter_of_shares(shown, share, cells)
+    if not free:
+        return Estimate(value=value, why=NO_SCATTER)
+    counted = np.interp(cells.n, shown.n, shown.count)
+    of_shares = float(variance[0] @ ((weight * cells.centre) ** 2 / counted))
+    pure = scatter(cells)
+    of_totals = float(((share[0] - value) * cells.scale) ** 2 @ (weight**2 * pure.variance / cells.count)) if pure.known else 0.0
+    half = student_quantile(free) * float(np.sqrt(of_shares + of_totals)) / slope
+    return Estimate(value=value, low=value - half, high=value + half)
+
+
 def _charge(trial: TrialLedger, name: str, field: str) -> int:
     charge = trial.charges.get(name, 0)
     return charge if field == "charges" else getattr(trial, field).get(name, charge)
@@ -145,7 +182,7 @@ def _half_widths(shown: Proportions, share: Floats, cells: Cells, weight_ms: Flo
     """
     variance, free = _scatter_of_shares(shown, share, cells)
     if not free:
-        return None, "one timeline trial at each of two values of N at most"
+        return None, NO_SCATTER
     trials = np.interp(cells.n, shown.n, shown.count)
     of_shares = variance @ ((weight_ms * cells.centre) ** 2 / trials)
     pure = scatter(cells)

@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from loopdiag.analysis.cells import Points
+from loopdiag.analysis.core_waits import paused_ns, undisturbed, waited_ns
 from loopdiag.analysis.fitted_costs import Costs, Steep, Used, fit, per_request
 from loopdiag.analysis.known_limits import MANY_STREAMS, known, library
 from loopdiag.analysis.machine import Machine
 from loopdiag.analysis.observed_server import Visit, link, refusals, service, visits
 from loopdiag.analysis.observed_waits import answers_on_their_way, executor, lookup_s, lookups_of, of_attempts, of_connections, outside_s
+from loopdiag.analysis.off_cpu import off_cpu_ms
 from loopdiag.analysis.replay import Replayed, run
 from loopdiag.model.law import NotEnough
 from loopdiag.model.recording import TrialResult
@@ -27,6 +29,10 @@ ON_ITS_WAY = (answers_on_their_way, of_attempts("first_byte", "last_byte"))
 START_SHARE = 0.45
 #: of a TLS handshake's CPU on the client, what the server spends on it, where nothing tells
 SERVER_SHARE = 0.7
+#: connections for each request, from which on counts do not tell the server's CPU for the one from that for the other
+ALIKE = 0.8
+#: CPU of a server for a request of which nothing else is known, in seconds
+SERVER_S = 0.0005
 #: connections that were opened over those of the model, above which the server (or the client's header) closes them
 CLOSED = 1.25
 #: CPU of the loop to have a thread look a name up, as far as is known beforehand
@@ -78,22 +84,7 @@ def machine(  # noqa: PLR0913, PLR0917 - the parts of an arm's evidence
     if not timelines:
         return NotEnough(why="a replay needs a timeline trial, which shows the waits for the outside")
     outside = _reused(_outside(known(scenario, arm), arm, bare, timelines), bare, timelines)
-    return judged(_costed(outside, arm, bare, timelines, class_cpu), _undisturbed(bare, measured))
-
-
-def _undisturbed(bare: Sequence[TrialResult], measured: Mapping[int, float]) -> dict[int, float]:
-    """N → median total in seconds less what waiting for a core added: others' work is no part of the model."""
-    found = dict(measured)
-    for n in measured:
-        if totals := [_net_s(trial) for trial in bare if trial.spec.n == n and trial.total_s]:
-            found[n] = float(np.median(totals))
-    return found
-
-
-def _net_s(trial: TrialResult) -> float:
-    """The total without its waits for a core, as far as they were on its way: all where the loop was busy throughout, none where it was idle."""
-    total, waited = trial.total_s or 0.0, trial.run_queue_s or 0.0
-    return total - waited * min(1.0, ((trial.cpu_s or 0.0) + waited) / total)
+    return judged(_costed(outside, arm, bare, timelines, class_cpu), undisturbed(bare, measured))
 
 
 def judged(fitted: Machine, measured: Mapping[int, float]) -> Machine | NotEnough:
@@ -154,7 +145,7 @@ def _outside(limits: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: 
         cached=library(arm).caches and 2 * made <= waiting,
         thread=thread,
         threads=threads,
-        block=_blocked(bare, timelines),
+        block=_blocked(timelines),
         streams=_streams(limits, timelines, at_server),
     )
 
@@ -173,7 +164,13 @@ def _handshaking(limits: Machine, bare: Sequence[TrialResult], timelines: Sequen
     found = fit(rows, connection=max(SERVER_SHARE * open_tls, 1e-4), steep=None)
     waited = outside_s(timelines, of_connections("tls_start", "tls_end"), percent=10) if tls else 0.0
     each = found.connection if tls else 0.0
-    return replace(limits, open_tls=open_tls, server_cpu=found.request, server_handshake=each, handshake=max(0.0, waited - each))
+    moved = 0.0
+    if tls and all(
+        row.opened >= ALIKE * row.n for row in rows
+    ):  # counts do not tell a request's from a handshake's, which the wait for one bounds
+        moved = min(max(0.0, found.request - SERVER_S), max(0.0, waited - each))
+    each += moved
+    return replace(limits, open_tls=open_tls, server_cpu=found.request - moved, server_handshake=each, handshake=max(0.0, waited - each))
 
 
 def _reused(outside: Machine, bare: Sequence[TrialResult], timelines: Sequence[Timeline]) -> Machine:
@@ -201,23 +198,21 @@ def _streams(limits: Machine, timelines: Sequence[Timeline], at_server: Sequence
     return 1 + int(max((visit.there.max() for visit in at_server), default=MANY_STREAMS))
 
 
-def _blocked(bare: Sequence[TrialResult], timelines: Sequence[Timeline]) -> float:
-    """Seconds per request that callbacks held the loop's thread off the CPU, in bare trials; 0 where it does not stand out.
+def _blocked(timelines: Sequence[Timeline]) -> float:
+    """Seconds per request that callbacks held the loop's thread off the CPU; 0 where it does not stand out, or was not observed.
 
-    The loop ran for as large a share of the time as in the timelines, and for longer than its CPU and its waits for a core account for.
+    It is of what is left of the total without waits for a core, which others' work on the machine makes.
     """
     found = []
     middle = float(np.median([line.n for line in timelines]))
     for line in timelines:
-        trials = [trial for trial in bare if trial.spec.n == line.n and trial.total_s and trial.cpu_s]
-        if line.lag is None or not line.total_ns or not trials or line.n < middle:
+        blocked_ms = off_cpu_ms(line) if line.n >= middle else None
+        if blocked_ms is None:
             continue
-        waited_ns = (line.process.run_queue_ns or 0) if line.process else 0
-        ran = max(0, line.lag.running_ns - waited_ns) / line.total_ns
-        off = float(np.median([(trial.total_s or 0) * ran - (trial.cpu_s or 0) - (trial.run_queue_s or 0) for trial in trials]))
-        stands_out = off > BLOCKED_SHARE * ran * float(np.median([trial.total_s or 0 for trial in trials])) and off / line.n > LEAST_BLOCK_S
-        found.append(off / line.n if stands_out else 0.0)
-    return min(found, default=0.0)  # others' work on the machine makes it look longer, never shorter
+        blocked = blocked_ms / 1e3
+        stands_out = blocked > BLOCKED_SHARE * (line.total_ns - waited_ns(line)) / 1e9 and blocked / line.n > LEAST_BLOCK_S
+        found.append(blocked / line.n if stands_out else 0.0)
+    return min(found, default=0.0)  # what disturbs makes it look longer, never shorter
 
 
 def _costed(outside: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: Sequence[Timeline], class_cpu: ClassCpu) -> Machine:
@@ -256,7 +251,7 @@ def _used(bare: Sequence[TrialResult], replayed: Mapping[int, Replayed], guess: 
 def _spread(guess: Machine, costs: Costs, timelines: Sequence[Timeline], class_cpu: ClassCpu) -> Machine:
     """Divide the CPU per request between its parts."""
     largest = max((line.n for line in timelines), default=0)
-    pauses = [sum(pause.length_ns for pause in line.pauses) / line.n / 1e9 for line in timelines if line.n == largest]
+    pauses = [paused_ns(line) / line.n / 1e9 for line in timelines if line.n == largest]
     pause = min(float(np.median(pauses)) if pauses else 0.0, costs.request / 2)
     decode, _ = per_request(class_cpu.get("decode-json", {}))
     user, _ = per_request(class_cpu.get("user", {}))

@@ -12,6 +12,8 @@ from loopdiag.model.timeline import Timeline
 
 Shares = Mapping[str, float]  # class of code → share; they add up to 1
 INSTRUMENTS = "instruments"
+#: CPU a request at the largest profiled N over that at a larger one, from which on the two are not taken for alike
+ALIKE = 0.9
 
 
 def class_shares(profiles: Iterable[Profile]) -> dict[int, dict[str, float]]:
@@ -25,6 +27,27 @@ def class_shares(profiles: Iterable[Profile]) -> dict[int, dict[str, float]]:
         for stack, weight in folded(prepared(profile)).items():
             spent[profile.n][classify(stack)] += weight
     return {n: shares for n, weights in sorted(spent.items()) if (shares := normalised(weights, without=(INSTRUMENTS,)))}
+
+
+def extended(shares: Mapping[int, Shares], cpu_s: Mapping[int, float], ns: Iterable[int]) -> dict[int, dict[str, float]]:
+    """The shares, and those of larger N than were profiled: each class as much CPU a request as there, and what CPU is beyond that is "other".
+
+    Without it code that grows faster than N would be told as all the others, in the proportions of an N at which it did not show yet.
+
+    Args:
+        shares: N → class → share.
+        cpu_s: N → CPU of bare trials.
+        ns: where shares are wanted.
+    """
+    made = {n: dict(of_n) for n, of_n in shares.items()}
+    top = max(made, default=0)
+    for n in ns:
+        if n > top > 0 and cpu_s.get(n) and cpu_s.get(top):
+            kept = (cpu_s[top] / top) / (cpu_s[n] / n)
+            if kept < ALIKE:
+                made[n] = {code: share * kept for code, share in shares[top].items()}
+                made[n][OTHER] = made[n].get(OTHER, 0.0) + 1 - kept
+    return made
 
 
 def normalised(weights: Shares, *, without: tuple[str, ...] = ()) -> dict[str, float]:

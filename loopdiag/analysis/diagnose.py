@@ -4,9 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from loopdiag.analysis.answer import answer
+from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.gather import evidence_of
 from loopdiag.analysis.medians import largest, loop_lag, phases, reused
 from loopdiag.analysis.noise import repetition_noise
 from loopdiag.analysis.overhead import paired_ratio
@@ -14,8 +17,10 @@ from loopdiag.analysis.profiles import counted_calls, profile_flames, read_profi
 from loopdiag.analysis.scaling import fit_law, slope
 from loopdiag.analysis.timelines import resolve
 from loopdiag.analysis.witness import agreement
+from loopdiag.errors import LoopdiagError
 from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, Overhead, Point, Witness
 from loopdiag.model.document import Document
+from loopdiag.model.flame import Flame, TopRow
 from loopdiag.model.profile import Calls, Profile
 from loopdiag.model.recording import Recording, Tier, TrialResult
 from loopdiag.model.timeline import Timeline
@@ -34,7 +39,18 @@ def diagnose(
     profiles: Callable[[str], Profile | None] | None = None,
     calls: Callable[[str], tuple[Calls, ...]] | None = None,
 ) -> Document:
-    """Everything that the recording says.
+    """Everything that the recording says, as `analyse`; without what causes would make of it."""
+    return analyse(recording, tables, profiles=profiles, calls=calls)[0]
+
+
+def analyse(
+    recording: Recording,
+    tables: Callable[[str], Tables],
+    *,
+    profiles: Callable[[str], Profile | None] | None = None,
+    calls: Callable[[str], tuple[Calls, ...]] | None = None,
+) -> tuple[Document, dict[str, Evidence]]:
+    """Everything that the recording says, and the evidence of each arm for the causes.
 
     Args:
         recording: the run.
@@ -43,9 +59,13 @@ def diagnose(
         calls: gives the calls that were counted in a trial; None: do not look.
     """
     observed = [trial for trial in recording.trials if trial.spec.tier == "timeline" and trial.usable]
-    timelines = tuple(resolve(tables(trial.spec.id), trial) for trial in observed)
+    timelines, holes = _resolved(observed, tables)
+    whole = {line.trial for line in timelines}
     names = list(dict.fromkeys(arm.name for arm in recording.scenario.arms))
+    seen, flames, top = _profiled(recording, profiles, holes)
     arms = tuple(_arm(name, recording, [line for line in timelines if line.arm == name]) for name in names)
+    evidence = evidence_of(recording, timelines, seen, top, {arm.arm: arm.law for arm in arms})
+    arms = tuple(_with_ledger(arm, evidence.get(arm.arm)) for arm in arms)
     diagnosis = Diagnosis(
         scenario=recording.scenario.name,
         question=recording.scenario.question,
@@ -53,26 +73,63 @@ def diagnose(
         answer=answer(arms, partial=recording.partial),
         arms=arms,
         overhead=tuple(_overhead(name, tier, recording.trials) for tier in _instrumented(recording.trials) for name in names),
-        witness=tuple(_witness(names, observed, tables)),
+        witness=tuple(_witness(names, [trial for trial in observed if trial.spec.id in whole], tables)),
         noise=repetition_noise({(name, n): seconds for name in names for n, seconds in points(recording.trials, name).items()}),
         lost=_summed(trial.lost for trial in recording.trials),
         errors=_summed(trial.errors for trial in recording.trials if trial.spec.repetition >= 0),
-        not_observed=tuple(sorted({*_not_observed(timelines), *_not_profiled(recording.trials)})),
+        not_observed=tuple(sorted({*_not_observed(timelines), *_not_profiled(recording.trials), *_not_gathered(evidence)})),
         not_measured=recording.skipped,
-        warnings=(*recording.warnings, *_warnings(arms, timelines), *_of_trials(recording.trials)),
+        warnings=(*recording.warnings, *holes, *_warnings(arms, timelines), *_of_trials(recording.trials)),
         environment=recording.environment,
     )
-    seen = read_profiles(recording, profiles) if profiles is not None else ()
-    flames, top = profile_flames(recording, seen)
-    return Document(
+    document = Document(
         diagnosis=diagnosis,
         recording=recording,
         timelines=timelines,
         profiles=seen,
         flames=flames,
         top=top,
+        ledgers=tuple(each.ledger for each in evidence.values() if each.ledger is not None),
         calls=counted_calls(recording, calls) if calls is not None else {},
     )
+    return document, evidence
+
+
+def _resolved(observed: list[TrialResult], tables: Callable[[str], Tables]) -> tuple[tuple[Timeline, ...], list[str]]:
+    """The timelines, and a line for each trial whose tables cannot be read as one."""
+    lines, holes = [], []
+    for trial in observed:
+        try:
+            lines.append(resolve(tables(trial.spec.id), trial))
+        except (LoopdiagError, ValueError, LookupError, TypeError) as error:
+            holes.append(f"{trial.spec.arm.name} N = {trial.spec.n}: its timeline cannot be read: {_line(error)}")
+    return tuple(lines), holes
+
+
+def _profiled(
+    recording: Recording, profiles: Callable[[str], Profile | None] | None, holes: list[str]
+) -> tuple[tuple[Profile, ...], tuple[Flame, ...], dict[str, tuple[TopRow, ...]]]:
+    """Profiles and what is drawn of them; nothing, and a line in `holes`, where they cannot be read."""
+    try:
+        seen = read_profiles(recording, profiles) if profiles is not None else ()
+        flames, top = profile_flames(recording, seen)
+    except (LoopdiagError, ValueError, LookupError, TypeError) as error:
+        holes.append(f"the profiles cannot be read: {_line(error)}")
+        return (), (), {}
+    return seen, flames, top
+
+
+def _with_ledger(arm: ArmDiagnosis, evidence: Evidence | None) -> ArmDiagnosis:
+    """The arm with its ledger's entries, where it has any."""
+    if evidence is None or evidence.ledger is None:
+        return arm
+    from loopdiag.analysis import ledger
+
+    return replace(arm, ledger=ledger.entries(evidence.ledger))
+
+
+def _line(error: Exception) -> str:
+    return "; ".join(error.faults) if isinstance(error, LoopdiagError) else f"{type(error).__name__}: {error}"
 
 
 def points(trials: Iterable[TrialResult], arm: str, tier: str = "bare") -> Points:
@@ -128,18 +185,20 @@ def _instrumented(trials: tuple[TrialResult, ...]) -> tuple[Tier, ...]:
 
 
 def _overhead(arm: str, tier: Tier, trials: tuple[TrialResult, ...]) -> Overhead:
-    """Client CPU of the arm's trials of this tier over that of its bare ones."""
+    """Client CPU, and T, of the arm's trials of this tier over those of its bare ones."""
     cells: dict[str, dict[int, list[float]]] = {"bare": defaultdict(list), tier: defaultdict(list)}
     for trial in trials:
         if trial.usable and trial.spec.arm.name == arm and trial.spec.tier in cells and trial.cpu_s:
             cells[trial.spec.tier][trial.spec.n].append(trial.cpu_s)
+    wall = paired_ratio(points(trials, arm), points(trials, arm, tier)) or (None, None, None)
+    walls = dict(zip(("wall_ratio", "wall_low", "wall_high"), wall, strict=True))
     own = _own_estimate([trial for trial in trials if trial.usable and trial.spec.arm.name == arm and trial.spec.tier == tier])
     found = paired_ratio(cells["bare"], cells[tier])
     if found is None:
-        return Overhead(tier=tier, arm=arm, own_estimate=own, why="no value of N was measured both with and without it")
+        return Overhead(tier=tier, arm=arm, own_estimate=own, **walls, why="no value of N was measured both with and without it")
     ratio, low, high = found
     why = None if low is not None else "one pair has no interval"
-    return Overhead(tier=tier, arm=arm, ratio=ratio, low=low, high=high, own_estimate=own, why=why)
+    return Overhead(tier=tier, arm=arm, ratio=ratio, low=low, high=high, **walls, own_estimate=own, why=why)
 
 
 def _own_estimate(trials: list[TrialResult]) -> float | None:
@@ -163,6 +222,16 @@ def _witness(names: list[str], observed: list[TrialResult], tables: Callable[[st
 def _not_observed(timelines: Iterable[Timeline]) -> Iterator[str]:
     for line in timelines:
         yield from (f"{line.arm}: {what}: {why}" for what, why in line.not_observed.items())
+
+
+def _not_gathered(evidence: Mapping[str, Evidence]) -> Iterator[str]:
+    """Why causes were judged without a part of the evidence; what was not recorded at all says so itself."""
+    for name, each in evidence.items():
+        yield from (
+            f"{name}: {part}: {each.missing[part]}"
+            for part in ("ledger", "occupancy", "machine")
+            if part in each.missing and each.timelines
+        )
 
 
 def _not_profiled(trials: Iterable[TrialResult]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """How long requests waited for the outside: stretches between two stamps, less what the loop added by being busy; and what executors did."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -87,16 +88,37 @@ def lookups_of(line: Timeline) -> tuple[int, int]:
     return int(begun.size), len(set(near))
 
 
-def job_lengths(timelines: Sequence[Timeline]) -> list[float]:
-    """Seconds of each call in an executor."""
+def of_lookups(line: Timeline) -> list[bool]:
+    """Of each call in an executor, whether it looks a name up: the first to be queued once a connection waits for its name, and over before that has it."""
+    jobs = line.jobs
+    if jobs is None:
+        return []
+    found = [False] * len(jobs.queued_ns)
+    order = sorted(range(len(found)), key=jobs.queued_ns.__getitem__)
+    queued = [jobs.queued_ns[at] for at in order]
+    for start, end in sorted(of_connections("dns_start", "dns_end")(line)):
+        for place in range(bisect_left(queued, start), bisect_left(queued, start + SOON_NS)):
+            at = order[place]
+            if not found[at] and jobs.ended_ns[at] <= end:
+                found[at] = True
+                break
+    return found
+
+
+def job_lengths(timelines: Sequence[Timeline], *, lookups: bool | None = None) -> list[float]:
+    """Seconds of each call in an executor; only of those that look a name up, or that do not."""
     return [
-        (end - start) / 1e9 for line in timelines if line.jobs for start, end in zip(line.jobs.started_ns, line.jobs.ended_ns, strict=True)
+        (end - start) / 1e9
+        for line in timelines
+        if line.jobs
+        for start, end, looks in zip(line.jobs.started_ns, line.jobs.ended_ns, of_lookups(line), strict=True)
+        if lookups is None or looks == lookups
     ]
 
 
 def lookup_s(timelines: Sequence[Timeline]) -> float:
     """Seconds of one look-up: of a fast one in its thread, unless requests did not even wait so long; or, where no threads were seen, of a fast wait."""
-    lengths = job_lengths(timelines)
+    lengths = job_lengths(timelines, lookups=True) or job_lengths(timelines)
     waited = outside_s(timelines, of_connections("dns_start", "dns_end"), percent=50 if lengths else 5)
     known = min(waited, float(np.percentile(lengths, 10))) if lengths else waited
     return max(known, outside_s(timelines, of_connections("lookup_start", "lookup_end"), percent=5))
@@ -108,4 +130,5 @@ def executor(timelines: Sequence[Timeline]) -> tuple[float, int]:
     calls = sum(len(line.jobs.started_ns) - lookups_of(line)[1] for line in lines if line.jobs)
     if not lines or calls < 0.5 * sum(line.n for line in lines):
         return 0.0, 1
-    return float(np.median(job_lengths(lines))), max(max(line.jobs.threads, default=1) for line in lines if line.jobs)
+    lengths = job_lengths(lines, lookups=False) or job_lengths(lines)
+    return float(np.median(lengths)), max(max(line.jobs.threads, default=1) for line in lines if line.jobs)

@@ -46,12 +46,19 @@ class CauseFound(Value, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     slope_ms: float | None = None
+    offset_ms: Estimate | None = None  # of a step: ms of the total at the largest N, where it has hardly any of the slope
     side: Side = "client"
     evidence: tuple[Evidence, ...] = ()
     predicted: Estimate | None = None
     effect: Estimate | None = None
     verdict: Verdict = "NOT_TRIED"
     remedy: str = ""
+    title: str = ""  # of the cause's page
+    changes: tuple[str, ...] = ()  # what its intervention changed
+    base: Estimate | None = (
+        None  # slope beside which `effect` was measured: of the interleaved base trials, or of those with the changes before it
+    )
+    why: str = ""  # not tried, refuted, inconclusive, or a prediction that was missed: why
 
 
 class LoopLag(Value, frozen=True, kw_only=True):
@@ -73,7 +80,12 @@ class Prescription(Value, frozen=True, kw_only=True):
 
     changes: tuple[str, ...]
     slope_ms: Estimate
-    speedup: float
+    speedup: float  # how many times less one more request costs, over the N that both were measured at
+    speedup_low: float | None = None
+    speedup_high: float | None = None
+    law: Law | None = None
+    points: tuple[Point, ...] = ()
+    toml_diff: str = ""  # unified, of the scenario's own keys
 
 
 class ArmDiagnosis(Value, frozen=True, kw_only=True):
@@ -109,6 +121,9 @@ class Overhead(Value, frozen=True, kw_only=True):
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
+    wall_ratio: float | None = None  # the same for T
+    wall_low: float | None = None
+    wall_high: float | None = None
     own_estimate: float | None = None  # what the instruments say of themselves, as a share of the client CPU of these trials
     why: str | None = None
 

@@ -1,0 +1,77 @@
+"""A callback blocks the event loop's thread: it sleeps, or waits in a system call, while all other requests stand still.
+
+Symptom: the total grows by the length of the call for each request; the loop is not in its poll, and yet does not compute.
+
+Evidence: the loop's thread is off the CPU inside of callbacks, and not for want of a core (the run queue's wait is taken off); more so with each request.
+
+Remedy: make the call asynchronous, or move it to a thread (`asyncio.to_thread`).
+
+Sources: aio-libs/aiohttp#2744
+"""
+
+from dataclasses import replace
+
+from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.off_cpu import off_cpu_ms
+from loopdiag.causes.changes import change
+from loopdiag.causes.claims import Effect, claim, of_share, removed
+from loopdiag.causes.figures import figure
+from loopdiag.causes.sightings import line, over_n
+from loopdiag.model.attribution import Attribution, Intervention
+from loopdiag.model.diagnosis import Side
+from loopdiag.model.law import NotEnough
+from loopdiag.model.scenario import Scenario
+
+ACCOUNT = "loop/off-cpu"
+#: of the trial; less is what the clocks of loop and thread disagree by
+LEAST_SHARE = 0.08
+DOUBT = 0.1
+
+
+class BlockingCall:
+    """The loop's thread waits where only its poll may."""
+
+    name = "blocking_call"
+    side: Side = "client"
+    needs = frozenset({"timelines"})
+
+    def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
+        """The share of the slope in which callbacks hold the loop without computing."""
+        blocked, totals = over_n(evidence.timelines, off_cpu_ms), over_n(evidence.timelines, lambda timeline: timeline.total_ns / 1e6)
+        if not blocked:
+            return None
+        top = max(blocked)
+        if blocked[top] < LEAST_SHARE * totals[top]:
+            return None
+        effect = _effect(evidence, blocked, totals)
+        if isinstance(effect, NotEnough):
+            return effect
+        lags = [timeline.lag for timeline in evidence.timelines if timeline.n == top and timeline.lag is not None]
+        figures = [
+            figure(f"the loop held off the CPU at N = {top}", blocked[top], "ms"),
+            figure("the same", blocked[top] / top, "ms a request"),
+            figure("share of the total", blocked[top] / totals[top], "1"),
+            figure("longest iteration", max(lag.longest_ns for lag in lags) / 1e6, "ms"),
+        ]
+        return claim(self, evidence, effect, figures=figures, remedy="move the blocking call to a thread, or make it asynchronous")
+
+    def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
+        """Without the call."""
+        del evidence
+        return change(scenario, {"workload.plant.block_ms": 0.0})
+
+
+def _effect(evidence: Evidence, blocked: dict[int, float], totals: dict[int, float]) -> Effect | NotEnough:
+    """By the replay or the ledger, which know what of it was on the critical path; else by the growth of the time itself, which holds everyone up."""
+    known = removed(evidence, lambda machine: replace(machine, block=0.0), ACCOUNT)
+    if isinstance(known, Effect) and known.share.value > 0:
+        return known
+    ns = sorted(blocked)
+    if len(ns) < 2:
+        return NotEnough(why="the loop was held off the CPU, but timelines of one N do not tell how that grows")
+    whole = line(ns, [totals[n] for n in ns])
+    share = line(ns, [blocked[n] for n in ns]) / whole if whole > 0 else 0.0
+    return of_share(evidence, share, DOUBT * abs(share))
+
+
+CAUSE = BlockingCall()

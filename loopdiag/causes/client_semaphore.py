@@ -1,0 +1,42 @@
+"""The program lets only so many requests through at a time.
+
+Symptom: the total grows in steps, T = ⌈N/c⌉ · latency, while nobody computes; c is the value of a semaphore, or the number of workers of a queue.
+
+Evidence: requests wait before they reach the client (its pool has no queue), as many are in flight as the program allows, and replaying the run
+without that bound makes the slope smaller.
+
+Remedy: raise the semaphore's value or the number of workers; not beyond the pool's limit where a queue in the pool costs CPU.
+
+Sources: ossf/cve-bin-tool#1085
+"""
+
+from loopdiag.analysis.evidence import Evidence
+from loopdiag.causes.concurrency import held_back, lifted
+from loopdiag.causes.sightings import workers
+from loopdiag.model.attribution import Attribution, Intervention
+from loopdiag.model.diagnosis import Side
+from loopdiag.model.law import NotEnough
+from loopdiag.model.scenario import Scenario
+
+
+class ClientSemaphore:
+    """The program's own bound of two or more."""
+
+    name = "client_semaphore"
+    side: Side = "client"
+    needs = frozenset({"points"})
+
+    def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
+        """The share that goes where the program lets all requests through at once."""
+        bound = workers(evidence)
+        if bound is None or bound == 1:
+            return None
+        remedy = f"let more than {bound} requests be under way at a time"
+        return held_back(self, evidence, remedy=remedy, detail=f"{bound} at a time")
+
+    def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
+        """More requests at a time."""
+        return lifted(scenario, evidence)
+
+
+CAUSE = ClientSemaphore()

@@ -1,0 +1,101 @@
+"""Requests wait for a thread of an executor.
+
+Symptom: the total grows in steps while the loop is idle: T = ⌈N/threads⌉ · the time of one call (asyncio.to_thread has min(32, cores + 4) threads,
+AnyIO has 40).
+
+Evidence: calls wait in an executor's queue longer, the more requests there are, though each takes as long as ever once it has a thread.
+
+Remedy: a larger executor (`loop.set_default_executor`), fewer or shorter calls, or an asynchronous library instead of the thread.
+
+Sources: python/cpython#112169
+"""
+
+from dataclasses import replace
+from functools import partial
+from statistics import median
+
+from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.observed_waits import of_lookups
+from loopdiag.causes.changes import change
+from loopdiag.causes.claims import claim, of_share, replayed
+from loopdiag.causes.figures import figure
+from loopdiag.causes.replays import left
+from loopdiag.causes.sightings import over_n
+from loopdiag.model.attribution import Attribution, Intervention
+from loopdiag.model.diagnosis import Side
+from loopdiag.model.law import NotEnough
+from loopdiag.model.scenario import Scenario
+from loopdiag.model.timeline import Timeline
+
+#: relative doubt of calls per thread as the slope: the last wave is seldom full
+DOUBT = 0.15
+#: threads for every request of any trial
+ENOUGH = 100_000
+LOOKUPS = ("dns", "lookup")
+
+
+class ExecutorSaturated:
+    """Every thread is taken, and calls wait."""
+
+    name = "executor_saturated"
+    side: Side = "client"
+    needs = frozenset({"timelines"})
+
+    def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
+        """What calls take, shared by the threads that there are, over the slope."""
+        waits, calls = (over_n(evidence.timelines, partial(_median_ms, at=at)) for at in (0, 1))
+        top = max(waits, default=0)
+        if not waits or evidence.slope.value <= 0 or waits[top] < max(1.0, 0.5 * calls[top]):
+            return None
+        threads, each = (over_n(evidence.timelines, of)[top] for of in (_threads, lambda timeline: len(_rows(timeline)) / timeline.n))
+        machine = evidence.machine
+        if machine is not None and machine.thread > 0:
+            effect = replayed(evidence, machine, lambda fitted: replace(fitted, threads=ENOUGH))
+        else:
+            share = min(1.0, calls[top] * each / threads / evidence.slope.value)
+            effect = of_share(evidence, share, DOUBT * share)
+        figures = [
+            figure(f"wait for a thread at N = {top}, median", waits[top], "ms"),
+            figure("a call, once it has one, median", calls[top], "ms"),
+            figure("threads", threads, "threads"),
+            figure("calls", each, "a request"),
+        ]
+        remedy = f"give the executor more than {threads:g} threads, or make the calls without it"
+        predicted = left(evidence, replace(machine, thread=0.0)) if machine is not None and machine.thread > 0 else None
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, predicted=predicted)
+
+    def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
+        """Without the calls."""
+        del evidence
+        return change(scenario, {"workload.plant.thread_ms": 0.0})
+
+
+def _rows(timeline: Timeline) -> list[tuple[int, int, int, int]]:
+    """Calls that look no name up: (queued, started, ended, threads); none where look-ups take most of the calls' time."""
+    jobs = timeline.jobs
+    if jobs is None:
+        return []
+    lookups = {name: sum(p.end_ns - p.start_ns for a in timeline.attempts for p in a.phases if p.name == name) for name in LOOKUPS}
+    rows = list(zip(jobs.queued_ns, jobs.started_ns, jobs.ended_ns, jobs.threads, strict=True))
+    whole = sum(ended - queued for queued, _, ended, _ in rows)
+    if sum(lookups.values()) > whole / 2:
+        return []
+    return [row for row, looks in zip(rows, of_lookups(timeline), strict=True) if not looks]
+
+
+def _median_ms(timeline: Timeline, *, at: int) -> float | None:
+    rows = _rows(timeline)
+    return median(row[at + 1] - row[at] for row in rows) / 1e6 if rows else None
+
+
+def _threads(timeline: Timeline) -> float | None:
+    """At most at work at a time, as the calls' own times show."""
+    edges = sorted([(started, 1) for _, started, _, _ in _rows(timeline)] + [(ended, -1) for _, _, ended, _ in _rows(timeline)])
+    at_work = most = 0
+    for _, step in edges:
+        at_work += step
+        most = max(most, at_work)
+    return most or None
+
+
+CAUSE = ExecutorSaturated()
