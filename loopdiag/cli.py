@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from loopdiag.errors import InputError, LoopdiagError
+from loopdiag.options import parser
 
 if TYPE_CHECKING:
     from loopdiag.model.document import Document
@@ -16,22 +17,13 @@ if TYPE_CHECKING:
     from loopdiag.progress import TerminalProgress
 
 INTERRUPTED, GATE_HOLDS = 130, 4
-LISTS = ("clients", "loops", "servers", "probes", "causes", "formats")
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose faults are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Turn a wrong command line into an InputError."""
-        raise InputError(f"{self.prog}: {message}; see '{self.prog} --help'")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parser(VERBS).parse_args(argv)
         code: int = arguments.verb(arguments)
         sys.stdout.flush()
     except LoopdiagError as error:
@@ -56,82 +48,17 @@ def complain(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def parser() -> Parser:
-    """The whole command line."""
-    top = Parser(
-        prog="loopdiag",
-        description="Why does the total time of N concurrent requests grow with N? Measured, named, and proved.",
-        epilog="Exit codes: 0 done, 2 wrong input, 3 nothing usable measured, 4 --fail-if holds, 130 interrupted.",
-    )
-    top.add_argument("--version", action="version", version=f"loopdiag {_version()}")
-    verbs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    verb = verbs.add_parser("run", help="run a scenario and report: record, diagnose, report")
-    _recording_options(verb)
-    verb.add_argument(
-        "--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'httpx/asyncio.slope_ms > 5'"
-    )
-    verb.add_argument("--no-verify", action="store_true", help="do not verify causes by interventions")
-    verb.set_defaults(verb=run)
-    verb = verbs.add_parser("record", help="run a scenario's trials, and keep them in a folder")
-    _recording_options(verb)
-    verb.set_defaults(verb=record)
-    verb = verbs.add_parser("diagnose", help="analyse a run's folder again")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument("--fail-if", action="append", default=[], metavar="EXPR")
-    verb.set_defaults(verb=diagnose)
-    verb = verbs.add_parser("report", help="write a run's report, or print it in another format")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument(
-        "--format", help="html, text, json, har, trace-event, svg, folded, speedscope, flamegraph; default: by the ending of -o, else html"
-    )
-    verb.add_argument("-o", dest="output", type=Path, metavar="FILE", help="where to; '-' is standard output")
-    verb.set_defaults(verb=report)
-    verb = verbs.add_parser("list", help="list the parts of one kind, and what is unavailable here, and why")
-    verb.add_argument("kind", choices=LISTS)
-    verb.set_defaults(verb=list_parts)
-    verb = verbs.add_parser("check", help="tell what this machine allows, with remedies")
-    verb.set_defaults(verb=check)
-    verb = verbs.add_parser("serve", help="run the embedded target of a scenario alone")
-    verb.add_argument("scenario", type=Path, metavar="SCENARIO.toml")
-    verb.add_argument("--port", type=_port, default=0, help="default: a free one")
-    verb.set_defaults(verb=serve)
-    return top
-
-
-def _recording_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("scenario", type=Path, metavar="SCENARIO.toml")
-    verb.add_argument("--out", type=Path, metavar="DIR", help="where to; default: reports/<scenario>-<UTC time>")
-    verb.add_argument("--n", metavar="N,N,…", help="values of N instead of the scenario's")
-    verb.add_argument("--arm", action="append", metavar="CLIENT/LOOP", help="only this arm; may be repeated")
-    verb.add_argument("--budget", metavar="TIME", help="of measuring, e.g. 90s or 2m")
-    verb.add_argument("--live", action="store_true", help="allow requests to a server that is not ours")
-    verb.add_argument("-q", dest="quiet", action="store_true", help="no progress")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, or 0 for a free one, got {text!r}")
-    return int(text)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("loopdiag")
-
-
 def run(arguments: argparse.Namespace) -> int:
-    """`loopdiag run`: record, diagnose, report."""
+    """`loopdiag run`: record, diagnose, verify, report."""
     from loopdiag import pipeline
-    from loopdiag.gate import parse_gate
 
-    gates = [parse_gate(text) for text in arguments.fail_if]
+    gates = _gates(arguments.fail_if)
     folder = _record(arguments)
-    document = pipeline.diagnose(folder)
+    document = pipeline.verify(folder, progress=_progress(quiet=arguments.quiet), live=arguments.live)
     page = pipeline.report(document, folder)
     _print(document)
     print(f"\nreport: {page}")
-    if document.recording.interrupted:
+    if pipeline.interrupted(document, folder):
         return INTERRUPTED
     pipeline.require_usable(document, folder)
     return _judge(gates, document)
@@ -155,18 +82,26 @@ def _record(arguments: argparse.Namespace) -> Path:
 
 
 def _scenario(arguments: argparse.Namespace) -> "Scenario":
+    """The scenario with the command line's values; where it will be verified, that keeps its part of --budget."""
+    from msgspec.structs import replace
+
+    from loopdiag import pipeline
     from loopdiag.lab.scenario_file import apply_overrides, load_scenario
 
-    scenario = load_scenario(arguments.scenario)
-    return apply_overrides(scenario, n=arguments.n, arms=arguments.arm, budget=arguments.budget)
+    asked = load_scenario(arguments.scenario)
+    scenario = apply_overrides(asked, n=arguments.n, arms=arguments.arm, budget=arguments.budget)
+    if arguments.verb is not run:
+        return scenario
+    if arguments.no_verify:
+        return replace(scenario, verify=replace(scenario.verify, enabled=False))
+    return scenario if arguments.budget is None else pipeline.shared(scenario, asked)
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
     """`loopdiag diagnose`: analyse again what was recorded."""
     from loopdiag import pipeline
-    from loopdiag.gate import parse_gate
 
-    gates = [parse_gate(text) for text in arguments.fail_if]
+    gates = _gates(arguments.fail_if)
     document = pipeline.diagnose(arguments.folder)
     _print(document)
     pipeline.require_usable(document, arguments.folder)
@@ -245,6 +180,37 @@ def serve(arguments: argparse.Namespace) -> int:
     raise LoopdiagError("the embedded target ended by itself")
 
 
+def selftest(arguments: argparse.Namespace) -> int:
+    """`loopdiag selftest`: planted faults, and what is made of them."""
+    from loopdiag.selftest.verb import selftest as planted
+
+    made, text, folder = planted(
+        out=arguments.out,
+        quick=arguments.quick,
+        only=arguments.only,
+        budget=arguments.budget,
+        verify=not arguments.no_verify,
+        again=arguments.again,
+        seed=arguments.seed,
+        say=(lambda _: None) if arguments.quiet else complain,
+    )
+    print(text, end="")
+    print(f"\nkept in {folder}")
+    if made.partial:
+        return INTERRUPTED
+    return 0 if made.holds else GATE_HOLDS
+
+
+def _gates(texts: Sequence[str]) -> list:  # type: ignore[type-arg] # as below
+    if not texts:
+        return []
+    from loopdiag.gate import parse_gate
+    from loopdiag.parts import parts
+
+    causes = [name for name, _ in parts("causes")]
+    return [parse_gate(text, causes) for text in texts]
+
+
 def _judge(gates: list, document: "Document") -> int:  # type: ignore[type-arg] # a Gate is imported only where one is given
     code = 0
     for gate in gates:
@@ -272,6 +238,19 @@ def _progress(*, quiet: bool) -> "TerminalProgress | None":
     from loopdiag.progress import TerminalProgress
 
     return TerminalProgress(sys.stderr)
+
+
+#: verb → what does it
+VERBS = {
+    "run": run,
+    "record": record,
+    "diagnose": diagnose,
+    "report": report,
+    "list": list_parts,
+    "check": check,
+    "serve": serve,
+    "selftest": selftest,
+}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""``--fail-if``: a comparison on the diagnosis, for scripts and CI, such as ``httpx/asyncio.slope_ms > 5`` or ``exponent >= 1.2``."""
+"""``--fail-if``: a comparison on the diagnosis, for scripts and CI.
+
+``httpx/asyncio.slope_ms > 5``, ``exponent >= 1.2``, ``httpx/asyncio.causes.library_overhead.share > 0.5``.
+"""
 
 import operator
 import re
+from collections.abc import Collection
 
 from loopdiag.errors import InputError
 from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis
@@ -9,11 +13,12 @@ from loopdiag.model.law import Estimate
 from loopdiag.model.value import Value
 
 FIELDS = ("slope_ms", "exponent", "errors", "connections_per_request", "server_utilisation", "reused_share")
+CAUSE_FIELDS = ("share", "slope_ms", "predicted", "effect")
 BOUNDS = ("value", "low", "high")
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 PATTERN = re.compile(
-    rf"\s*(?:(?P<arm>[\w.-]+/[\w.-]+)\.)?(?P<field>{'|'.join(FIELDS)})(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
+    rf"\s*(?:(?P<arm>[\w.-]+/[\w.-]+)\.)?(?P<field>{'|'.join(FIELDS)}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
     r"\s*(?P<compare>>=|<=|>|<)\s*(?P<number>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
 )
 
@@ -27,6 +32,7 @@ class Gate(Value, frozen=True, kw_only=True):
     bound: str
     compare: str
     number: float
+    cause: str | None = None  # `field` is then one of its own
 
     def verdict(self, diagnosis: Diagnosis) -> tuple[list[str], list[str]]:
         """The arms for which it holds, one line each, and those whose value is not known."""
@@ -34,18 +40,23 @@ class Gate(Value, frozen=True, kw_only=True):
         for arm in diagnosis.arms:
             if self.arm not in {None, arm.arm}:
                 continue
-            value = _value(arm, self.field, self.bound)
+            name = self.field if self.cause is None else f"causes.{self.cause}.{self.field}"
+            value = _value(arm, self.field, self.bound) if self.cause is None else _of_cause(arm, self.cause, self.field, self.bound)
             if value is None:
-                unknown.append(f"{arm.arm}.{self.field} is not known, so {self.text!r} is not decided there")
+                unknown.append(f"{arm.arm}.{name} is not known, so {self.text!r} is not decided there")
             elif COMPARE[self.compare](value, self.number):
-                holds.append(f"{arm.arm}.{self.field} is {value:.4g}: {self.text!r} holds")
+                holds.append(f"{arm.arm}.{name} is {value:.4g}: {self.text!r} holds")
         if self.arm is not None and not holds and not unknown and self.arm not in {arm.arm for arm in diagnosis.arms}:
             unknown.append(f"no arm {self.arm!r} in this run, so {self.text!r} is not decided")
         return holds, unknown
 
 
-def parse_gate(text: str) -> Gate:
+def parse_gate(text: str, causes: Collection[str] | None = None) -> Gate:
     """Read a gate.
+
+    Args:
+        text: as the user wrote it.
+        causes: names that there are; None: any.
 
     Raises:
         InputError: it is no comparison of a known value with a number.
@@ -53,13 +64,17 @@ def parse_gate(text: str) -> Gate:
     match = PATTERN.fullmatch(text)
     if match is None:
         raise InputError(
-            f"--fail-if: expected [CLIENT/LOOP.]VALUE[.low|.high] > NUMBER with VALUE one of {', '.join(FIELDS)}, got {text!r}"
+            f"--fail-if: expected [CLIENT/LOOP.]VALUE[.low|.high] > NUMBER with VALUE one of {', '.join(FIELDS)}, "
+            f"causes.NAME.{'|'.join(CAUSE_FIELDS)}, got {text!r}"
         )
     parts = match.groupdict()
+    if parts["cause"] is not None and causes is not None and parts["cause"] not in causes:
+        raise InputError(f"--fail-if: {text!r}: there is no cause {parts['cause']!r}; 'loopdiag list causes' names them")
     return Gate(
         text=text.strip(),
         arm=parts["arm"],
-        field=parts["field"],
+        field=parts["of_cause"] or parts["field"],
+        cause=parts["cause"],
         bound=parts["bound"] or "value",
         compare=parts["compare"],
         number=float(parts["number"]),
@@ -74,3 +89,19 @@ def _value(arm: ArmDiagnosis, field: str, bound: str) -> float | None:
         number: float | None = getattr(value, bound)
         return number
     return None if value is None else float(value)
+
+
+def _of_cause(arm: ArmDiagnosis, name: str, field: str, bound: str) -> float | None:
+    """A cause's figure: a share of 0 where the arm was judged and the cause was not found; None where nothing was judged, or the figure is not there."""
+    if not arm.causes:
+        return None
+    cause = next((each for each in arm.causes if each.cause == name), None)
+    if cause is None:
+        return 0.0 if field in {"share", "slope_ms"} else None
+    if field == "share":
+        return {"value": cause.share, "low": cause.low, "high": cause.high}[bound]
+    if field == "slope_ms":
+        return cause.slope_ms if bound == "value" else None
+    value: Estimate | None = getattr(cause, field)
+    number: float | None = None if value is None else getattr(value, bound)
+    return number

@@ -1,17 +1,44 @@
-"""record → diagnose → report: the stages of a run, over a folder that keeps everything between them."""
+"""record → diagnose → verify → report: the stages of a run, over a folder that keeps everything between them."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from loopdiag.errors import NothingMeasured
 from loopdiag.model.document import Document
 from loopdiag.model.scenario import Scenario
 
 if TYPE_CHECKING:
-    from loopdiag.lab.campaign import Progress
+    from loopdiag.lab.campaign import Progress, World
+    from loopdiag.verify.judged import Analysed
 
 Render = Callable[[Document], str | bytes]
+
+
+#: of a whole budget, what measuring gets at least
+MEASURING = 0.4
+
+
+def shared(scenario: Scenario, asked: Scenario) -> Scenario:
+    """The scenario whose sweep's budget is a whole one, for measuring and verifying together.
+
+    It is shared in the proportion of the scenario's own; measuring gets two fifths at least, since without it there is nothing to verify.
+
+    Args:
+        scenario: with the command line's values.
+        asked: as its file says.
+    """
+    if not scenario.verify.enabled:
+        return scenario
+    part = max(MEASURING, asked.sweep.budget_s / (asked.sweep.budget_s + asked.verify.budget_s))
+    whole = scenario.sweep.budget_s
+    return structs.replace(
+        scenario,
+        sweep=structs.replace(scenario.sweep, budget_s=part * whole),
+        verify=structs.replace(scenario.verify, budget_s=(1 - part) * whole),
+    )
 
 
 def record(scenario: Scenario, out: Path | None = None, *, progress: "Progress | None" = None, live: bool = False) -> Path:
@@ -44,21 +71,78 @@ def record(scenario: Scenario, out: Path | None = None, *, progress: "Progress |
 
 
 def diagnose(folder: Path) -> Document:
-    """What the recording in `folder` says; writes `diagnosis.json` there.
+    """What the recording in `folder` says, with the verdicts of the interventions that were run; runs nothing, and writes `diagnosis.json` there.
 
     Raises:
-        InputError: `folder` holds no recording.
+        InputError: `folder` holds no recording, or what was verified is damaged.
     """
-    from loopdiag.analysis.diagnose import diagnose as analyse
+    from loopdiag.verify import record as verified
+
+    return _kept(_analysed(folder).told(verified.load(folder)), folder)
+
+
+def verify(  # noqa: PLR0913 - all but the folder have defaults
+    folder: Path,
+    document: Document | None = None,
+    *,
+    budget_s: float | None = None,
+    progress: "Progress | None" = None,
+    live: bool = False,
+    world: "World | None" = None,
+) -> Document:
+    """Run the interventions of the causes that the recording shows, and diagnose with what they did; what was verified before is not run again.
+
+    Args:
+        folder: of a run.
+        document: what `diagnose` said of it; None: it is diagnosed first.
+        budget_s: of verifying; None: the scenario's.
+        progress: who watches.
+        live: whether requests may go to a live target.
+        world: for tests.
+
+    Raises:
+        InputError: `folder` holds no recording, or cannot be written.
+    """
+    from loopdiag.lab.campaign import WORLD
+    from loopdiag.verify import record as verified
+    from loopdiag.verify import verify as run
+
+    made = _analysed(folder, document)
+    tried = verified.load(folder)
+    recording = made.document.recording
+    if tried is None and recording.scenario.verify.enabled and not recording.interrupted:
+        _kept(made.told(None), folder)  # whatever happens from here on
+        tried = run(
+            folder,
+            recording,
+            made.evidence,
+            made.judged,
+            made.hypotheses,
+            budget_s=recording.scenario.verify.budget_s if budget_s is None else budget_s,
+            live=live,
+            progress=progress,
+            world=world or WORLD,
+        )
+    return _kept(made.told(tried), folder)
+
+
+def interrupted(document: Document, folder: Path) -> bool:
+    """Whether the run, or its verification, was ended by Ctrl-C or SIGTERM."""
+    from loopdiag.verify import record as verified
+
+    tried = verified.load(folder)
+    return document.recording.interrupted or (tried is not None and tried.interrupted)
+
+
+def _analysed(folder: Path, document: Document | None = None) -> "Analysed":
+    from loopdiag.verify.judged import analysed
+
+    return analysed(folder, document)
+
+
+def _kept(document: Document, folder: Path) -> Document:
     from loopdiag.lab import store
 
-    recording = store.load(folder)
-    document = analyse(
-        recording,
-        lambda trial: store.columns(folder, trial),
-        profiles=lambda trial: store.profile(folder, trial),
-        calls=lambda trial: store.calls(folder, trial),
-    )
     store.write(folder / "diagnosis.json", rendered(document, "json"))
     return document
 

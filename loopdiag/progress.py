@@ -20,25 +20,25 @@ class TerminalProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._done = 0
-        self._total_s = 0.0
+        self._total_s, self._what = 0.0, "measuring"
 
-    def begin(self, total_estimate_s: float) -> None:
-        """The lab begins; it will take at most about so long."""
+    def begin(self, total_estimate_s: float, what: str = "measuring") -> None:
+        """The lab begins to do `what`; it will take at most about so long."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._total_s = total_estimate_s
+        self._total_s, self._what = total_estimate_s, what
         if not self._console.is_terminal:
-            self._console.print(f"measuring, up to {total_estimate_s:.0f} s")
+            self._console.print(f"{what}, up to {total_estimate_s:.0f} s")
             return
-        columns = (TextColumn("{task.description:<40}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+        columns = (TextColumn("{task.description:<50}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
         self._bar = Progress(*columns, console=self._console, transient=True)
-        self._task = self._bar.add_task("starting", total=total_estimate_s, left="")
+        self._task = self._bar.add_task(f"{what}: starting", total=total_estimate_s, left="")
         self._bar.start()
 
     def trial_started(self, spec: TrialSpec, eta_s: float) -> None:
         """A trial starts; `eta_s` is the time left for all of them."""
         if self._bar is not None and self._task is not None:
-            what = f"{spec.arm.name} N = {spec.n} {spec.tier}"
+            what = f"{self._what}: {spec.arm.name} N = {spec.n} {spec.tier}"
             done = max(0.0, self._total_s - eta_s)
             self._bar.update(self._task, description=what, completed=done, left=f"about {eta_s:.0f} s left")
 
@@ -49,7 +49,7 @@ class TerminalProgress:
             spec = result.spec
             self.note(f"{spec.arm.name} N = {spec.n} {spec.tier}: {result.status}: {result.why}")
         elif self._bar is None and self._done % EVERY == 0:
-            self._console.print(f"{self._done} trials done, about {eta_s:.0f} s left")
+            self._console.print(f"{self._what}: {self._done} trials done, about {eta_s:.0f} s left")
 
     def note(self, line: str) -> None:
         """Something a person should know now."""

@@ -53,8 +53,9 @@ class Watch(Silent):
         self.over = False
         self._at = at
 
-    def begin(self, total_estimate_s: float) -> None:
+    def begin(self, total_estimate_s: float, what: str = "measuring") -> None:
         """Keep the estimate."""
+        del what
         self.etas.append(total_estimate_s)
 
     def trial_started(self, spec: TrialSpec, eta_s: float) -> None:

@@ -1,10 +1,11 @@
 """--fail-if: what it accepts, what it decides, what it leaves open."""
 
+import msgspec
 import pytest
 
 from loopdiag.errors import InputError
 from loopdiag.gate import parse_gate
-from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis
+from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Diagnosis
 from loopdiag.model.law import Estimate, Law
 from loopdiag.model.recording import Environment
 
@@ -70,3 +71,47 @@ def test_wrong_gates_are_told(text: str) -> None:
     (line,) = caught.value.faults
     assert "slope_ms" in line
     assert repr(text) in line
+
+
+CAUSES = Diagnosis(
+    scenario="s",
+    question="?",
+    environment=ENVIRONMENT,
+    arms=(
+        msgspec.structs.replace(
+            arm("httpx/asyncio", 10),
+            causes=(
+                CauseFound(
+                    cause="library_overhead", share=0.8, low=0.7, high=0.9, slope_ms=8.0, effect=Estimate(value=1.0, low=0.5, high=1.5)
+                ),
+            ),
+        ),
+        arm("aiohttp/uvloop", 1),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds", "unknown"),
+    [
+        ("httpx/asyncio.causes.library_overhead.share > 0.5", ["httpx/asyncio"], []),
+        ("causes.library_overhead.share.low > 0.75", [], ["aiohttp/uvloop"]),
+        ("causes.library_overhead.slope_ms >= 8", ["httpx/asyncio"], ["aiohttp/uvloop"]),
+        ("httpx/asyncio.causes.library_overhead.effect.high < 2", ["httpx/asyncio"], []),
+        ("httpx/asyncio.causes.library_overhead.predicted > 0", [], ["httpx/asyncio"]),
+        ("httpx/asyncio.causes.gc_pauses.share > 0", [], []),
+        ("httpx/asyncio.causes.gc_pauses.share < 0.1", ["httpx/asyncio"], []),
+        ("httpx/asyncio.causes.gc_pauses.effect > 0", [], ["httpx/asyncio"]),
+    ],
+)
+def test_gates_reach_causes(text: str, holds: list[str], unknown: list[str]) -> None:
+    # a cause that was looked for and not found has a share of 0; where nothing was judged, or a figure is not there, the gate is not decided
+    held, left = parse_gate(text, {"library_overhead", "gc_pauses"}).verdict(CAUSES)
+    assert [line.partition(".")[0] for line in held] == holds
+    assert [line.partition(".")[0] for line in left] == unknown
+
+
+def test_a_gate_on_no_cause_is_told() -> None:
+    # a name that no cause has would never hold: it is a mistake
+    with pytest.raises(InputError, match="there is no cause 'libary_overhead'"):
+        parse_gate("causes.libary_overhead.share > 0.5", {"library_overhead"})

@@ -26,7 +26,7 @@ from loopdiag.lab.watching import Progress, Silent
 from loopdiag.model.recording import Environment, Recording, Skipped, TrialResult, TrialSpec
 from loopdiag.model.scenario import Scenario
 
-__all__ = ["WORLD", "Progress", "World", "blank", "check", "record"]
+__all__ = ["WORLD", "Progress", "Run", "World", "blank", "check", "record"]
 
 
 def start_target(scenario: Scenario, cores: tuple[int, ...]) -> Target:
@@ -101,7 +101,7 @@ def record(  # noqa: PLR0913 - the analysis comes in as functions, because the l
     max_n = scenario.live.max_n if scenario.target.live else None
     plan = Plan(scenario, predict=predict, half_width=half_width, budget_s=budget_s, least_s=pace_s, max_n=max_n)
     with Interrupts() as interrupts:
-        run = _Run(scenario, store, environment, progress or Silent(), world, interrupts)
+        run = Run(scenario, store, environment, progress or Silent(), world, interrupts)
         return run.through(plan, pace_s)
 
 
@@ -127,8 +127,8 @@ def check(scenario: Scenario, *, live_allowed: bool) -> None:
         raise InputError(*dict.fromkeys(faults))
 
 
-class _Run:
-    """One run in progress."""
+class Run:
+    """One run in progress: `through` a plan, or step by step: `open`, `trial` as often as wanted, `close`, `finish`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a run
         self, scenario: Scenario, store: Store, environment: Environment, progress: Progress, world: World, interrupts: Interrupts
@@ -145,36 +145,37 @@ class _Run:
 
     def through(self, plan: Plan, pace_s: float) -> Recording:
         """Run the plan to its end or to the first thing that ends it."""
-        began = self._world.clock()
         try:
-            with self._interrupts.held():  # a target that is being started is not lost sight of
-                self._open()
+            self.open()
             self._progress.begin(plan.remaining_s())
             while (item := plan.next_trial()) is not None:
                 if isinstance(item, Skipped):
                     self._skipped.append(item)
                 else:
                     began = self._turn(pace_s)
-                    result = self._trial(item, plan)
+                    result = self.trial(item, plan.remaining_s())
                     plan.observe(result, self._world.clock() - began)
                     self._progress.trial_ended(result, plan.remaining_s())
         except KeyboardInterrupt:
-            self._interrupted = True
-            self._stop("interrupted: what was measured by then is kept")
+            self.interrupted()
         except LoopdiagError as fault:
             if not self._trials:
                 raise
-            self._stop("; ".join(fault.faults))
+            self.stop("; ".join(fault.faults))
         finally:
             self._interrupts.done()
-            self._close()
+            self.close()
             self._progress.end()
-        return self._finish()
+        return self.finish()
 
     # -- the target
 
+    def open(self) -> None:
+        """Start the target, where any arm needs one; raises TargetDied where it does not come up."""
+        with self._interrupts.held():  # a target that is being started is not lost sight of
+            self._open()
+
     def _open(self) -> None:
-        """Start the target, where any arm needs one."""
         target = None
         if not self._scenario.target.live and any(arm.client != "fake" for arm in self._scenario.arms):
             target = self._world.start(self._scenario, self._environment.server_cores)
@@ -182,21 +183,21 @@ class _Run:
         world, held = self._world, self._interrupts.held
         self._bench = Bench(target, server_cores=cores, inject=world.inject, command=world.command, profiler=world.profiler, held=held)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the target."""
         if self._bench is not None and self._bench.target is not None:
             self._bench.target.stop()
 
     def _again(self, trial: str) -> None:
         """Start the target once more; raises TargetDied the second time."""
-        self._close()
+        self.close()
         if self._restarts:
             raise TargetDied(f"the target died again, during trial {trial}; the run ends here")
         self._restarts += 1
         line = f"the target died during trial {trial}; it was started once more and the trial repeated"
         self._warnings.append(line)
         self._progress.note(line)
-        with self._interrupts.held():
-            self._open()
+        self.open()
 
     # -- one trial
 
@@ -209,10 +210,16 @@ class _Run:
             self._next_turn = max(now, self._next_turn) + pace_s
         return now
 
-    def _trial(self, spec: TrialSpec, plan: Plan) -> TrialResult:
-        """Run one trial, once more if the target died under it."""
+    def trial(self, spec: TrialSpec, eta_s: float) -> TrialResult:
+        """Run one trial, once more if the target died under it; it is on disk when this returns.
+
+        Raises:
+            TargetDied: it died a second time.
+            KeyboardInterrupt: the trial is kept as interrupted.
+            LoopdiagError: it cannot be kept.
+        """
         while True:
-            result = self._once(spec, plan.remaining_s())
+            result = self._once(spec, eta_s)
             if not self._target_died():
                 self._keep(result)
                 return result
@@ -259,18 +266,24 @@ class _Run:
             self._trials.append(result)
             self._store.save_trial(result)
 
-    def _stop(self, line: str) -> None:
+    def interrupted(self) -> None:
+        """Somebody asked for the end."""
+        self._interrupted = True
+        self.stop("interrupted: what was measured by then is kept")
+
+    def stop(self, line: str) -> None:
+        """Say that the run ends early, and why."""
         self._partial = True
         self._warnings.append(line)
         self._progress.note(line)
 
-    def _finish(self) -> Recording:
+    def finish(self) -> Recording:
         """The whole recording, on disk as far as that goes."""
         made = self._recording()
         try:
             self._store.finish(made)
         except LoopdiagError as fault:
-            self._stop("; ".join(fault.faults))
+            self.stop("; ".join(fault.faults))
             return self._recording()
         return made
 

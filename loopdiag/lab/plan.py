@@ -233,18 +233,18 @@ class Plan:
     def _fits(self, state: ArmState, cell: Cell) -> bool:
         """Whether a trial of this cell can be run; remembers what was left where it cannot.
 
-        A cell that was never tried leaves room for two bare trials of each smaller N, which say more for less, and a
-        timeline for those of its own N.
+        A cell that was never tried leaves room for two bare trials of each smaller N, which say more for less, and a timeline for those of
+        its own N.  An N whose own timeline cannot be paid for is not begun: nothing could be said of what it is made of.
         """
         left, cost = self._left_s(state) - self._profiles.reserve_s(state, cell), self._cost_s(state, cell)
         if not cell.tried and cell.tier in TIERS:
             least = min(2, self._sweep.repetitions)
-            smaller = [
-                state.cell(n, "bare")
-                for n in state.values()
-                if n < cell.n + (cell.tier != "bare") and state.cell(n, "bare").given_up is None
-            ]
+            upto = [n for n in state.values() if n < cell.n + (cell.tier != "bare")]
+            smaller = [state.cell(n, "bare") for n in upto if state.cell(n, "bare").given_up is None]
             cost += sum(max(0, least - other.tried) * self._cost_s(state, other) for other in smaller)
+            if cell.tier == "bare":
+                watched = [state.cell(n, "timeline") for n in state.values() if n <= cell.n]
+                cost += sum(self._cost_s(state, other) for other in watched if not other.tried and other.given_up is None)
         if left > 0 and cost <= left and self._cost_s(state, cell) <= self._sweep.trial_timeout_s:
             return True
         if not cell.tried:

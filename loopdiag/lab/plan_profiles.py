@@ -9,8 +9,8 @@ from loopdiag.lab.cells import TRIES, ArmState, Cell, Predict, seconds
 from loopdiag.model.recording import Skipped, Tier, TrialResult
 from loopdiag.model.scenario import Scenario
 
-SHARE = 0.15  # of an arm's share of the budget
-VALUES = 4  # of N, at least, where the part pays for them: a slope and its bend need no more
+SHARE = 0.2  # of an arm's share of the budget
+VALUES = 3  # of N, at least, where the part pays for them: what a slope needs; that the largest N is among them comes first
 MOST = 5
 CALLS_N = 100  # the largest N at which calls are counted
 FEWEST_VALUES = 2  # below them there is no slope

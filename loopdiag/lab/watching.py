@@ -8,8 +8,8 @@ from loopdiag.model.recording import TrialResult, TrialSpec
 class Progress(Protocol):
     """Who watches a run.  Times are seconds; `eta_s` is what is left at most."""
 
-    def begin(self, total_estimate_s: float) -> None:
-        """The run begins."""
+    def begin(self, total_estimate_s: float, what: str = "measuring") -> None:
+        """A run begins, or another long work that is made of trials."""
 
     def trial_started(self, spec: TrialSpec, eta_s: float) -> None:
         """A trial begins."""
@@ -27,7 +27,7 @@ class Progress(Protocol):
 class Silent:
     """Nobody watches."""
 
-    def begin(self, total_estimate_s: float) -> None:
+    def begin(self, total_estimate_s: float, what: str = "measuring") -> None:
         """Say nothing."""
 
     def trial_started(self, spec: TrialSpec, eta_s: float) -> None:

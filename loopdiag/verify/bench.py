@@ -1,0 +1,188 @@
+"""What a verification runs with: the run's folder, its machine, the time that is left, who watches; and how a pair is run and put on disk."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from msgspec.structs import replace
+
+from loopdiag.analysis.effects import FEWEST
+from loopdiag.errors import LoopdiagError
+from loopdiag.lab import campaign, store
+from loopdiag.lab.campaign import WORLD, World
+from loopdiag.lab.pairs import Rounds, Side, alone, run_pairs
+from loopdiag.lab.scenario_faults import scenario_faults
+from loopdiag.lab.targets import Targets
+from loopdiag.lab.watching import Progress, Silent
+from loopdiag.model.recording import Recording
+from loopdiag.model.scenario import Scenario
+from loopdiag.verify.outcomes import Outcome, outcome
+from loopdiag.verify.record import BASE, FOLDER, TREATED, Attempt
+
+PROCESS_S = 0.45  # of a trial's process, besides its set-up and timed part
+CLEARLY_LESS = 0.3  # a treated trial is never expected to take less than this part of the base's
+
+
+@dataclass
+class Bench:
+    """A verification in progress.
+
+    Attributes:
+        folder: of the run.
+        recording: the run itself; its environment and seed hold here, too.
+        ends_s: when the time is over, on the world's clock.
+        live: whether --live was given.
+    """
+
+    folder: Path
+    recording: Recording
+    ends_s: float
+    targets: Targets
+    live: bool = False
+    progress: Progress = field(default_factory=Silent)
+    world: World = WORLD
+    count: int = 0
+
+    def left_s(self) -> float:
+        """What is left of the time."""
+        return max(0.0, self.ends_s - self.world.clock())
+
+    def process_s(self, arm: str) -> float:
+        """What a trial takes besides its timed part."""
+        setups = [t.setup_s for t in self.recording.trials if t.spec.arm.name == arm and t.setup_s is not None]
+        return PROCESS_S + (median(setups) if setups else 0.0)
+
+    def why_not(self, base: Scenario, treated: Scenario) -> str | None:
+        """Why a changed scenario must not, or cannot, be run; None where it can."""
+        # a key that an intervention has made idle does no harm
+        faults = [fault for fault in scenario_faults(treated, set()) if not fault.message.startswith("has no effect")]
+        if faults:
+            return f"its changed scenario is wrong: {faults[0].key}: {faults[0].message}"
+        if treated.target.live and not self.live:
+            return f"{treated.target.url} is somebody's live server: without --live nothing is sent there"
+        if treated.target.live and heavier(base, treated):
+            return "it would put more load on a live server than the run itself did"
+        try:
+            campaign.check(treated, live_allowed=self.live)
+        except LoopdiagError as fault:
+            return f"its changed scenario cannot run here: {fault.faults[0]}"
+        return None
+
+    def place(self, arm: str, what: str) -> str:
+        """A new folder's name for one attempt, under the run's."""
+        self.count += 1
+        return f"{FOLDER}/{self.count:02d}-{arm.replace('/', '-')}-{what}"
+
+    def attempt(self, attempt: Attempt, base: Scenario, treated: Scenario, expected: "Costs", most: int) -> tuple[Outcome, bool]:
+        """Run both sides interleaved, `most` rounds as far as `Costs.budget_s` goes; the outcome, and whether somebody asked for the end."""
+        rounds = Rounds(
+            ns=attempt.ns,
+            budget_s=expected.budget_s,
+            expected_s=(expected.base, expected.treated),
+            most=most,
+            timelines=(attempt.ns[-1], attempt.ns[0]) if attempt.remedy else (),
+            pace_s=self.pace_s(base),
+        )
+        ran = self._run({BASE: base, TREATED: treated}, attempt.folder, rounds)
+        return outcome(self.folder, attempt), any(made.interrupted for made in ran)
+
+    def sweep(self, place: str, scenario: Scenario, ns: tuple[int, ...], expected_s: Mapping[int, float], budget_s: float) -> bool:
+        """Run one scenario alone at further N; whether somebody asked for the end."""
+        rounds = Rounds(ns=ns, budget_s=budget_s, expected_s=(expected_s,), most=FEWEST, pace_s=self.pace_s(scenario))
+        return any(made.interrupted for made in self._run({TREATED: scenario}, place, rounds))
+
+    def several(  # noqa: PLR0913, PLR0917 - what is run
+        self,
+        place: str,
+        sides: Mapping[str, Scenario],
+        ns: tuple[int, ...],
+        expected_s: tuple[Mapping[int, float], ...],
+        budget_s: float,
+        most: int,
+    ) -> bool:
+        """Run any sides interleaved, the base first; whether somebody asked for the end."""
+        rounds = Rounds(ns=ns, budget_s=budget_s, expected_s=expected_s, most=most)
+        return any(made.interrupted for made in self._run(sides, place, rounds))
+
+    def pace_s(self, scenario: Scenario) -> float:
+        """Between two trials, at least."""
+        return 60 / scenario.live.runs_per_minute if scenario.target.live else 0.0
+
+    def _run(self, scenarios: Mapping[str, Scenario], place: str, rounds: Rounds) -> tuple[Recording, ...]:
+        now, sides = datetime.now(UTC), []
+        environment = self.recording.environment
+        for name, scenario in scenarios.items():
+            made = alone(scenario, rounds.ns)
+            sides.append(Side(made, store.Store.create(self.folder / place / name, campaign.blank(made, environment, now))))
+        return run_pairs(
+            sides,
+            rounds,
+            environment=environment,
+            targets=self.targets,
+            progress=self.progress,
+            left_s=self.left_s,
+            world=self.world,
+        )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a whole trial takes at each N, in seconds, and what there is for all of them."""
+
+    base: Mapping[int, float]
+    treated: Mapping[int, float]
+    budget_s: float
+
+    def round_s(self, ns: Sequence[int]) -> float:
+        """Of one round over these N."""
+        return sum(self.base[n] + self.treated[n] for n in ns)
+
+    def least_s(self, ns: Sequence[int], pace_s: float = 0.0) -> float:
+        """Of the least that tells something: warm-ups, the least rounds, a timeline."""
+        trials = 2 + 2 * FEWEST * len(ns) + 1
+        return max(pace_s * trials, self.base[ns[0]] + self.treated[ns[0]] + FEWEST * self.round_s(ns) + self.treated[ns[-1]])
+
+    def bears(self, ns: Sequence[int], pace_s: float = 0.0) -> bool:
+        """Whether there is enough for that."""
+        return len(ns) > 1 and self.least_s(ns, pace_s) <= self.budget_s
+
+
+def costs(points: Mapping[int, Sequence[float]], ratio: float, process_s: float, budget_s: float) -> Costs:
+    """What trials will take, from the base's totals and the ratio of slopes that is predicted."""
+    part = min(1.0, max(CLEARLY_LESS, ratio)) if math.isfinite(ratio) else 1.0
+    totals = {n: median(seconds) for n, seconds in points.items()}
+    return Costs({n: t + process_s for n, t in totals.items()}, {n: part * t + process_s for n, t in totals.items()}, budget_s)
+
+
+def values(ns: Sequence[int], wanted: int, expected: Costs, pace_s: float = 0.0) -> tuple[int, ...]:
+    """Which N to compare: spread from the smallest up to the largest that the budget bears, rather fewer of them than smaller ones; () where none fit.
+
+    Args:
+        ns: measured ones, ascending.
+        wanted: how many, at most.
+        expected: what trials take, and the budget.
+        pace_s: between trials, at least.
+    """
+    for top in range(len(ns), 1, -1):
+        for count in range(max(2, min(wanted, top)), min(3, max(2, wanted), top) - 1, -1):
+            chosen = tuple(ns[round(k * (top - 1) / (count - 1))] for k in range(count))
+            if expected.bears(chosen, pace_s):
+                return chosen
+    return ()
+
+
+def heavier(base: Scenario, treated: Scenario) -> bool:
+    """Whether the changed scenario may have more requests or connections under way than the base."""
+
+    def most(limit: int | None, default: float) -> float:
+        return default if limit is None else (limit or math.inf)
+
+    pools = [most(s.pool.limit, 100) for s in (base, treated)]
+    hosts = [most(s.pool.limit_per_host, math.inf) for s in (base, treated)]
+    workers = [most(s.workload.concurrency, math.inf) for s in (base, treated)]
+    rates = [s.workload.rate_per_s or math.inf for s in (base, treated)]
+    kept = [most(s.pool.keepalive, 0) for s in (base, treated)]
+    return any(after > before for before, after in (pools, hosts, workers, rates, kept)) and treated != replace(base, arms=treated.arms)
