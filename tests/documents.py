@@ -4,17 +4,31 @@ import heapq
 import random
 from itertools import pairwise
 
+import answer_parts
 import flame_parts
 from msgspec.structs import replace
 
-from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, LoopLag, Overhead, Point, Witness
+from loopdiag.model.diagnosis import (
+    ArmDiagnosis,
+    CauseFound,
+    Diagnosis,
+    Evidence,
+    LedgerEntry,
+    LoopLag,
+    Overhead,
+    Point,
+    Prescription,
+    Witness,
+)
 from loopdiag.model.document import Document
 from loopdiag.model.flame import TopRow
 from loopdiag.model.law import Alternative, Coefficient, Estimate, Law
+from loopdiag.model.ledger import Account, ArmLedger, Step, TrialLedger
 from loopdiag.model.profile import Frame, Profile
 from loopdiag.model.recording import Environment, Recording, Skipped, TrialResult, TrialSpec
 from loopdiag.model.scenario import Arm, Payload, Scenario, Service, Sweep, Target, Workload
 from loopdiag.model.timeline import Attempt, Connection, Iterations, Jobs, Lag, Pause, Phase, Process, Timeline
+from loopdiag.report.page_columns import DIGITS
 
 NS = (25, 50, 100, 200, 400, 600, 800)
 ARMS = (
@@ -542,7 +556,101 @@ def unprofiled() -> Document:
     return replace(base, diagnosis=diagnosis)
 
 
+def explained(timeline_ns: tuple[int, ...] = (25, 200)) -> Document:
+    """The run with its answer: ledgers, causes that were verified, prescriptions."""
+    base = full(timeline_ns)
+    arms = []
+    for arm in base.diagnosis.arms:
+        if arm.client == "httpx":
+            found: tuple[CauseFound, ...] = (answer_parts.scan(arm), answer_parts.reuse(arm))
+            prescribed = answer_parts.prescription(arm)
+        else:
+            found, prescribed = (answer_parts.handshakes(arm), answer_parts.saturated(), *answer_parts.others()), None
+        arms.append(replace(arm, ledger=answer_parts.entries(arm), causes=found, prescription=prescribed))
+    answer = "httpx/asyncio grows as N² because httpcore scans its pool at each start and end of a request: 82 % of 24.5 ms a request, confirmed (24.5 → 4.51)."
+    return replace(
+        base,
+        diagnosis=replace(base.diagnosis, arms=tuple(arms), answer=answer),
+        ledgers=tuple(answer_parts.arm_ledger(arm, base.timelines) for arm in arms),
+    )
+
+
+def explained_large() -> Document:
+    """The same with waterfalls of 800 rows."""
+    return explained((25, 800))
+
+
+def healthy() -> Document:
+    """Nothing grows; one arm has no ledger, and says why."""
+    base = small()
+    slope = Estimate(value=0.004, low=-0.011, high=0.019, unit="ms/request")
+    arms = tuple(replace(arm, slope_ms=slope, causes=(answer_parts.healthy(),)) for arm in base.diagnosis.arms)
+    why = ArmLedger(arm=arms[0].arm, why="its timeline trials lack the column body_ns")
+    return replace(base, diagnosis=replace(base.diagnosis, arms=arms, answer="Nothing grows with N."), ledgers=(why,))
+
+
+def unproved() -> Document:
+    """Every cause was refuted or not tried; one arm has none at all."""
+    base = explained()
+    arms = [replace(arm, causes=answer_parts.others()[:2], prescription=None) for arm in base.diagnosis.arms]
+    arms[0] = replace(arms[0], causes=answer_parts.others()[:1])
+    arms[1] = replace(arms[1], causes=())
+    return replace(base, diagnosis=replace(base.diagnosis, arms=tuple(arms)))
+
+
+def answers_hostile() -> Document:
+    """Causes, accounts, changes and diffs from outside that try to leave their place, and figures that are none."""
+    base, evil = hostile(), "</script><img src=x onerror=alert(1)>[bold red]x[/] \x1b[31m & \"q\" 'r' <!-- " + "wide" * 60
+    arm, line = base.diagnosis.arms[0], base.timelines[0]
+    odd = Estimate(value=-1e200, low=-1e300, high=1e300)
+    cause = CauseFound(
+        cause=evil, detail=evil, title=evil, share=0.5, low=None, high=1.0, why=evil, changes=(evil,), remedy=evil, verdict="REFUTED", predicted=odd,
+        effect=Estimate(value=-3.0), base=odd, evidence=(Evidence(what=evil, value=-1e300, unit=evil),),
+    )  # fmt: skip
+    diff = f"--- {evil}\n+++ {evil}\n+{evil}\n-{evil}"
+    shrinks = (
+        LedgerEntry(account=evil, slope_ms=-2.0),
+        LedgerEntry(account="loop/pool", slope_ms=26.5),
+        LedgerEntry(account="server", slope_ms=0.0),
+    )
+    arms = (
+        replace(
+            arm,
+            ledger=shrinks,
+            causes=(cause, replace(cause, verdict="CONFIRMED", effect=None, share=None)),
+            prescription=Prescription(changes=(evil,), slope_ms=odd, speedup=0.0, toml_diff=diff, points=(Point(n=50, total_s=(0.1,)),)),
+        ),
+        replace(
+            base.diagnosis.arms[1],
+            ledger=(LedgerEntry(account="server", slope_ms=-1.0),),
+            causes=(replace(cause, predicted=None, effect=None),),
+        ),
+        *base.diagnosis.arms[2:],
+    )
+    steps = (Step(start_ns=0, end_ns=line.total_ns, account=evil, request=10**6, via=evil),)
+    trial = TrialLedger(trial=line.trial, arm=evil, n=1, total_ns=line.total_ns, charges={evil: line.total_ns}, hops={evil: 1}, steps=steps)
+    account = Account(account=evil, slope_ms=odd, points=((25, 3.0),))
+    ledger = ArmLedger(arm=arm.arm, accounts=(account,), hops={evil: ((25, 1.5),)}, trials=(trial,), notes=(evil,))
+    return replace(base, diagnosis=replace(base.diagnosis, arms=arms), ledgers=(ledger, ArmLedger(arm=evil, why=evil)))
+
+
+def unpacked_numbers(text: str) -> list[int]:
+    """The integers of a packed column, as the page's scripts read them."""
+    found, value, weight = [], 0, 1
+    for digit in map(DIGITS.index, text):
+        value += (digit & 31) * weight
+        weight *= 32
+        if digit < 32:
+            found.append(-(value >> 1) if value & 1 else value >> 1)
+            value, weight = 0, 1
+    return found
+
+
 EDGES = {
+    "explained": explained,
+    "healthy": healthy,
+    "unproved": unproved,
+    "answers_hostile": answers_hostile,
     "small": small,
     "no_arms": no_arms,
     "not_enough": not_enough,

@@ -608,3 +608,94 @@ def test_two_fingers_zoom_and_one_pans(browser: Browser, files: Callable[[str], 
     touch("touchEnd")
     assert state(page)["view"]["x0"] > near["x0"]
     context.close()
+
+
+def test_the_critical_path_is_drawn_on_the_waterfall(visit: Open) -> None:
+    # the button draws the ledger's path through its requests, tells them and the shares, on rows and lanes; Escape and P take it away
+    document = documents.explained()
+    (ledger,) = (trial for arm in document.ledgers for trial in arm.trials if (trial.arm, trial.n) == ("aiohttp/asyncio", 200))
+    requests = [step.request for step in reversed(ledger.steps) if step.request is not None]
+    expected = [request for request, after in pairwise([*requests, None]) if request != after]
+    page = visit("explained")
+    page.select_option("#pick-arm", "aiohttp/asyncio")
+    plain = drawing(page)
+    assert page.locator("#path-key").is_hidden()
+    page.click("#path")
+    assert drawing(page) != plain
+    shown = state(page)["path"]
+    assert shown["requests"] == expected
+    assert shown["drawn"] >= len(expected)
+    assert f"from the request that ended last back to the first: {expected[0]} ←" in page.inner_text("#chain")
+    assert "server" in page.inner_text("#path-key")
+    assert page.get_attribute("#path", "aria-pressed") == "true"
+    page.click("[data-by=connection]")
+    assert state(page)["path"]["drawn"] >= len(expected)
+    page.click("[data-by=request]")
+    page.press("#canvas", "Escape")
+    page.evaluate("() => document.activeElement.blur()")
+    assert state(page)["path"] is None
+    assert drawing(page) == plain
+    page.press("#canvas", "p")
+    assert state(page)["path"]["requests"] == expected
+    page.click("[data-interest=slowest]")
+    assert state(page)["path"] is None
+
+
+def test_without_a_ledger_there_is_no_path_to_draw(visit: Open) -> None:
+    # the button is not there, and its key does nothing
+    page = visit("small")
+    assert page.locator("#path").is_hidden()
+    page.press("#canvas", "p")
+    assert state(page)["path"] is None
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_bars_names_fit_into_their_parts(visit: Open, width: int) -> None:
+    # no label is cut, and the widest account has one
+    page = visit("explained", width=width)
+    outside = """() => [...document.querySelectorAll("svg.account")].flatMap((part) => [...part.querySelectorAll("text")].filter((text) =>
+        getComputedStyle(text).display !== "none" && text.getBoundingClientRect().right > part.querySelector("rect").getBoundingClientRect().right
+    ).map((text) => text.textContent))"""
+    assert page.evaluate(outside) == []
+    assert page.locator("svg.account text:visible", has_text="pool 82 %").count() >= 1
+    assert page.evaluate("() => [...document.querySelectorAll('svg.account > rect')].every((box) => box.getBoundingClientRect().width > 0)")
+
+
+def test_accounts_over_n_are_drawn_and_read(visit: Open) -> None:
+    # an area for each account, the total or a request; arrow keys read the values of an N, which add up
+    page = visit("explained")
+    plot = page.locator(".areas").first
+    assert plot.locator("path.edge").count() == 14
+    before = plot.locator("path.edge").last.get_attribute("d")
+    page.click("[data-accounts=request]")
+    assert page.locator(".areas").first.locator("path.edge").last.get_attribute("d") != before
+    assert "T/N, ms" in (plot.text_content() or "")
+    plot.press("ArrowLeft")
+    assert plot.locator(".tip h4").inner_text() == "N = 600"
+    cells = plot.locator(".tip tbody tr").all_inner_texts()
+    *parts, total = [float(cell.split("\t")[1]) for cell in cells]
+    assert sum(parts) == pytest.approx(total, rel=0.01)
+    plot.press("Escape")
+    assert plot.locator(".tip").is_hidden()
+
+
+def test_prescriptions_stand_beside_their_arms_in_the_plot(visit: Open) -> None:
+    # dashed lines with diamonds in the arm's colour, on linear and logarithmic axes, named at their ends
+    page = visit("explained")
+    for scale in ("log", "linear"):
+        page.click(f"[data-scale={scale}]")
+        assert page.locator("#plot g.prescribed path.fit").count() == 2
+        assert page.locator("#plot g.prescribed path.dot").count() == 12
+        assert "httpx/asyncio, prescribed" in page.locator("#plot").inner_text()
+    colours_of = "() => ['.prescribed .fit', '.fit'].map((one) => getComputedStyle(document.querySelector(`#plot ${one}`)).stroke)"
+    assert len(set(page.evaluate(colours_of))) == 1
+
+
+def test_the_answer_is_there_without_scripts(visit: Open) -> None:
+    # sentence, bar, causes with their dots and the prescription need no script
+    page = visit("explained", script=False)
+    assert page.locator("#why article").count() == 4
+    assert page.locator("svg.ledger").first.is_visible()
+    assert page.locator(".badge", has_text="CONFIRMED").count() == 6
+    assert page.locator(".diff .added").first.is_visible()
+    assert "the connection pool" in page.locator("table.accounts").first.inner_text()

@@ -13,13 +13,14 @@ from loopdiag.report.static_waterfall import bars
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.mark.parametrize("name", ["no_arms", "not_enough", "no_timelines", "troubled", "hostile"])
+@pytest.mark.parametrize("name", ["no_arms", "not_enough", "no_timelines", "troubled", "answers_hostile"])
 def test_every_document_can_be_drawn(name: str, tmp_path: Path) -> None:
     # each figure is written as well-formed SVG and as PNG, with nothing else beside them
     document = documents.EDGES[name]()
     written = write_figures(document, tmp_path / "figures")
     assert sorted(written) == sorted((tmp_path / "figures").iterdir())
-    assert {path.stem for path in written} == {"scaling", *(f"waterfall-{file_name(line.arm)}" for line in largest(document))}
+    ledger = {"ledger"} if any(arm.ledger for arm in document.diagnosis.arms) else set()
+    assert {path.stem for path in written} == {"scaling", *ledger, *(f"waterfall-{file_name(line.arm)}" for line in largest(document))}
     for path in written:
         if path.suffix == ".png":
             assert path.read_bytes().startswith(PNG)

@@ -328,7 +328,7 @@ def test_what_the_profile_is_is_said() -> None:
     flame = growth.main_flames(flamed())["httpx/asyncio"]
     said = dict(growth.facts(flamed(), flame))
     assert said["Samples"] == "4210, 500 a second; lost 3"
-    assert said["Profiler's cost"] == "1.06 ±0.04 × the client's CPU of bare trials"
+    assert said["Profiler's cost"] == "over bare trials: CPU × 1.06 ±0.04"
     assert said["Residual"].startswith("12.0 µs of CPU a request measured without the profiler")
     assert "rescaled by 0.962" in said["Note"]
 

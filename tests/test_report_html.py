@@ -10,6 +10,7 @@ from typing import Any
 
 import documents
 import pytest
+from documents import unpacked_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -17,14 +18,14 @@ from msgspec.structs import replace
 from loopdiag.model.events import PHASES
 from loopdiag.model.timeline import Attempt, Connection, Iterations, Jobs, Pause, Timeline
 from loopdiag.report.html import SCRIPTS, asset, render
-from loopdiag.report.page_columns import DIGITS, packed
+from loopdiag.report.page_columns import packed
 from loopdiag.report.page_data import FLAG_WORDS, MOST_ATTEMPTS, choose, embedded, timeline_columns
 from loopdiag.report.page_tracks import BINS, MOST_MARKS, singly
 from loopdiag.report.palette import PHASE_COLOURS
 from loopdiag.report.steps import busy, in_flight, in_queue, lease, open_count
 
 ORDER = [
-    "arms", "not-measured", "warnings", "scaling", "waterfall", "code", "phases", "overhead", "witness", "noise", "lost", "not-observed",
+    "why", "arms", "not-measured", "warnings", "scaling", "time", "waterfall", "code", "phases", "overhead", "witness", "noise", "lost", "not-observed",
     "environment", "method",
 ]  # fmt: skip
 VOID = {"meta", "link", "br", "input"}
@@ -94,8 +95,8 @@ def test_data_cannot_leave_its_place() -> None:
 
 
 def test_sections_come_in_reading_order() -> None:
-    # the answer first, then arms, what was not measured, warnings, plots, and how it was measured
-    elements = Page(render(documents.small())).elements
+    # the answer and its causes first, then arms, what was not measured, warnings, plots, and how it was measured
+    elements = Page(render(documents.explained())).elements
     assert [a["id"] for tag, a in elements if tag == "section"] == ORDER
     assert elements.index(("h1", {"id": "answer"})) < next(k for k, (tag, _) in enumerate(elements) if tag == "section")
 
@@ -140,28 +141,16 @@ def test_scripts_build_no_markup() -> None:
         assert code.count("\n") <= 300
 
 
-def numbers(text: str) -> list[int]:
-    """The integers of a packed column, as the page's scripts read them."""
-    found, value, weight = [], 0, 1
-    for digit in map(DIGITS.index, text):
-        value += (digit & 31) * weight
-        weight *= 32
-        if digit < 32:
-            found.append(-(value >> 1) if value & 1 else value >> 1)
-            value, weight = 0, 1
-    return found
-
-
 @given(st.lists(st.integers(-(10**12), 10**12)))
 def test_packed_numbers_are_read_back(given: list[int]) -> None:
     # whatever the integers, the page's scripts find them in the text
-    assert numbers(packed(given)) == given
+    assert unpacked_numbers(packed(given)) == given
 
 
 def unpacked(columns: dict[str, Any], names: list[str]) -> list[tuple[list[tuple[str, int, int]], dict[str, int]]]:
     """Rows of phases and stamps in microseconds, as the page's scripts read them."""
     marks = columns["stamps"]
-    times, stamps = iter(numbers(columns["times"])), iter(numbers(marks["steps"]))
+    times, stamps = iter(unpacked_numbers(columns["times"])), iter(unpacked_numbers(marks["steps"]))
     at = lambda column, row: column[row] if isinstance(column, list) else column  # noqa: E731 - the script's own function
     rows = []
     for row in range(columns["rows"]):
@@ -293,7 +282,7 @@ def test_a_connection_keeps_its_opening_and_its_end() -> None:
         410,
         None,
     )
-    assert (made["stamps"]["names"], numbers(made["stamps"]["steps"])) == (["tcp_start", "closed"], [1, 8999])
+    assert (made["stamps"]["names"], unpacked_numbers(made["stamps"]["steps"])) == (["tcp_start", "closed"], [1, 8999])
 
 
 gaps = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**8), st.integers(0, 10**8), st.integers(0, 99)), min_size=1, max_size=20)
@@ -310,14 +299,14 @@ def test_iterations_are_read_back_to_the_microsecond(life: list[tuple[int, int, 
     _, polls, runs, ready = zip(*life, strict=True)
     loop = columns(iterations=Iterations(start_ns=tuple(starts), poll_ns=polls, run_ns=runs, ready=ready))["loop"]
     shown = 0
-    for k, (gap, poll, run) in enumerate(zip(*(numbers(loop[key]) for key in ("gap", "poll", "run")), strict=True)):
+    for k, (gap, poll, run) in enumerate(zip(*(unpacked_numbers(loop[key]) for key in ("gap", "poll", "run")), strict=True)):
         begin = shown + gap
         shown = begin + poll + run
         assert (begin, begin + poll, shown) == tuple(
             pytest.approx(ns / 1e3, abs=1.6) for ns in (starts[k], starts[k] + polls[k], starts[k] + polls[k] + runs[k])
         )
         assert gap >= 0
-    assert numbers(loop["ready"]) == list(ready)
+    assert unpacked_numbers(loop["ready"]) == list(ready)
     long = [(s + p, r) for s, p, r in zip(starts, polls, runs, strict=True) if r >= 10_000_000]
     assert [row[:2] for row in loop["blocked"]] == [
         [pytest.approx(at / 1e3, abs=0.51), pytest.approx(run / 1e3, abs=0.51)] for at, run in long

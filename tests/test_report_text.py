@@ -37,7 +37,7 @@ def test_what_was_not_measured_is_said_with_its_reason() -> None:
     assert (
         "httpx/asyncio, N = 800, bare and timeline: does not fit the arm's share of the budget (60 s) (predicted: 26.5 s a trial)" in text
     )
-    assert "timeline 1.012 ±0.017 × bare" in text
+    assert "timeline CPU × 1.012 ±0.017 on httpx/asyncio" in text
     assert "iterations: 12 rows" in text
     assert "agree with the server's own account for 3296 of 3300 requests" in text
 

@@ -117,8 +117,8 @@ def warnings(document: Document) -> list[str]:
 
 
 def overhead_row(row: Overhead) -> tuple[str, str, str]:
-    """Tier, arm and ratio with its interval, or why there is none."""
-    ratio = fmt.DASH if row.ratio is None else fmt.between(row.ratio, row.low, row.high)
+    """Tier, arm and the ratios of client CPU and of T with their intervals, or why there are none."""
+    ratio = _ratios(row) or fmt.DASH
     own = None if row.own_estimate is None else f"by their own account {fmt.percent(row.own_estimate)} of the client CPU"
     said = "; ".join(fmt.clean(part) for part in (row.why, own) if part)
     return row.tier, fmt.clean(row.arm), ratio + (f" ({said})" if said else "")
@@ -132,8 +132,14 @@ def overhead_line(document: Document) -> str:
             worst[row.tier] = (row.ratio, row)
     if not worst:
         return "Instrument overhead: not measured (no value of N was measured both with and without them)."
-    parts = (f"{tier} {fmt.between(ratio, row.low, row.high)} × bare on {fmt.clean(row.arm)}" for tier, (ratio, row) in worst.items())
-    return f"Instrument overhead, client CPU, worst arm: {'; '.join(parts)}."
+    parts = (f"{tier} {_ratios(row)} on {fmt.clean(row.arm)}" for tier, (_, row) in worst.items())
+    return f"Instrument overhead over bare trials, worst arm: {'; '.join(parts)}."
+
+
+def _ratios(row: Overhead) -> str:
+    """What a tier does to its trials: to the client's CPU, and to their time."""
+    seen = (("CPU", row.ratio, row.low, row.high), ("T", row.wall_ratio, row.wall_low, row.wall_high))
+    return ", ".join(f"{what} × {fmt.between(ratio, low, high)}" for what, ratio, low, high in seen if ratio is not None)
 
 
 def largest(document: Document) -> list[Timeline]:

@@ -1,26 +1,29 @@
-"""Figures for print and the web by matplotlib: T(N) with its laws, a waterfall and a flame graph of each arm; SVG and PNG, the same bytes each time."""
+"""Figures for print and the web by matplotlib: T(N) with its laws, the ledgers, a waterfall and a flame graph of each arm; SVG and PNG, the same bytes each time."""
 
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from loopdiag.model.diagnosis import ArmDiagnosis
+from loopdiag.model.diagnosis import ArmDiagnosis, Point
 from loopdiag.model.document import Document
 from loopdiag.model.flame import Flame
+from loopdiag.model.law import Law
 from loopdiag.model.timeline import Timeline
 from loopdiag.report.content import largest
 from loopdiag.report.format import clean, law_form
 from loopdiag.report.growth import main_flames
 from loopdiag.report.palette import CLIENT_HUES, LOOP_STYLES, client_index, loop_index
 from loopdiag.report.static_flame import draw_flame
+from loopdiag.report.static_ledger import Bars, draw_ledger, ledger_bars
 from loopdiag.report.static_waterfall import draw_waterfall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Subject = tuple[ArmDiagnosis, ...] | Timeline | Flame
+Subject = tuple[ArmDiagnosis, ...] | Bars | Timeline | Flame
 
+PRESCRIBED_DASH = (0, (9, 3.5))
 WIDE = 2000  # ratio of the ends of a logarithmic axis from which only powers of ten are labelled
 
 STYLE = {
@@ -48,16 +51,18 @@ def render(document: Document) -> str:
 
 
 def write_figures(document: Document, folder: Path) -> list[Path]:
-    """Write the scaling plot, the waterfall of each arm's largest timeline and its slope flame graph into `folder`, each as SVG and PNG.
+    """Write the scaling plot, the ledgers, the waterfall of each arm's largest timeline and its slope flame graph into `folder`, each as SVG and PNG.
 
     Returns:
-        The files, in the order in which they were written; no waterfalls where there are no timelines, no flame graphs where nothing was profiled.
+        The files, in the order in which they were written; what the document does not hold is not drawn.
 
     Raises:
         OSError: `folder` cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[tuple[str, Subject]] = [("scaling", document.diagnosis.arms)]
+    bars = ledger_bars(document)
+    drawn += [("ledger", bars)] if bars.rows else []
     drawn += [(f"waterfall-{file_name(line.arm)}", line) for line in largest(document)]
     drawn += [(f"flame-{file_name(arm)}", flame) for arm, flame in main_flames(document).items()]
     written = []
@@ -88,6 +93,8 @@ def picture(subject: Subject, kind: str) -> bytes:
             draw_waterfall(figure, subject)
         elif isinstance(subject, Flame):
             draw_flame(figure, subject)
+        elif isinstance(subject, Bars):
+            draw_ledger(figure, subject)
         else:
             draw_scaling(figure, subject)
         figure.savefig(out, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else {"Software": None})
@@ -110,38 +117,45 @@ def draw_scaling(figure: "Figure", arms: tuple[ArmDiagnosis, ...]) -> None:
         log_axes(panels[1], arms)
         panels[0].set_xlim(left=0)
         panels[0].set_ylim(bottom=0)
-        panels[0].legend(loc="upper left", handlelength=3)
+        draw_key(figure, panels[0], arms)
     else:
         for panel in panels:
             panel.text(0.5, 0.5, "nothing measured", ha="center", va="center", transform=panel.transAxes, color="#777777")
 
 
+def draw_key(figure: "Figure", panel: "Axes", arms: tuple[ArmDiagnosis, ...]) -> None:
+    """Arms and laws: in the panel's empty corner, or below it where prescriptions make them too many for it."""
+    if any(arm.prescription is not None and arm.prescription.points for arm in arms):
+        figure.legend(*panel.get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=4.5)
+    else:
+        panel.legend(loc="upper left", handlelength=3)
+
+
 def draw_arm(panel: "Axes", arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> None:
-    """One arm: hue by client, dash and marker by loop."""
+    """One arm, and its prescription where it was measured: hue by client, dash and marker by loop, long dashes and diamonds for the prescription."""
     colour = CLIENT_HUES[client_index(arms, arm)][0]
     _, filled, dash, marker = LOOP_STYLES[loop_index(arms, arm)]
-    trials = [(point.n, seconds) for point in arm.points for seconds in point.total_s]
-    label = f"{clean(arm.arm)}   {clean(law_form(arm.law))}"
-    if arm.law.curve:
-        n, fitted, low, high = zip(*arm.law.curve, strict=True)
+    draw_law(panel, clean(arm.arm), arm.law, arm.points, (colour, filled, dash, marker))
+    found = arm.prescription
+    if found is not None and found.points:
+        law = found.law or Law(form="")
+        draw_law(panel, f"{clean(arm.arm)}, prescribed", law, found.points, (colour, filled, PRESCRIBED_DASH, "D"))
+
+
+def draw_law(panel: "Axes", name: str, law: Law, points: tuple[Point, ...], look: tuple[str, bool, Any, str]) -> None:
+    """Trials, fitted curve and band."""
+    colour, filled, dash, marker = look
+    trials = [(point.n, seconds) for point in points for seconds in point.total_s]
+    if law.curve:
+        n, fitted, low, high = zip(*law.curve, strict=True)
         panel.fill_between(n, low, high, color=colour, alpha=0.14, linewidth=0)
         panel.plot(n, fitted, color=colour, linestyle=dash, linewidth=1.3)
-    face = colour if filled else "white"
-    panel.plot(
-        *zip(*trials, strict=True), marker, color=colour, markerfacecolor=face, markersize=3.6, markeredgewidth=0.8
-    ) if trials else None
+    marks: dict[str, Any] = {"marker": marker, "color": colour, "markerfacecolor": colour if filled else "white"}
+    if trials:
+        panel.plot(*zip(*trials, strict=True), linestyle="", markersize=3.6, markeredgewidth=0.8, **marks)
     # One legend entry for the line and its marks.
-    panel.plot(
-        [],
-        [],
-        marker=marker,
-        linestyle=dash if arm.law.curve else "",
-        color=colour,
-        markerfacecolor=face,
-        markersize=4,
-        linewidth=1.3,
-        label=label,
-    )
+    label = f"{name}   {clean(law_form(law))}"
+    panel.plot([], [], linestyle=dash if law.curve else "", markersize=4, linewidth=1.3, label=label, **marks)
 
 
 def log_axes(panel: "Axes", arms: tuple[ArmDiagnosis, ...]) -> None:

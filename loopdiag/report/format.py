@@ -8,7 +8,21 @@ from loopdiag.model.law import Estimate, Law
 DASH = "–"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ASCII = str.maketrans(
-    {"±": "+/-", "µ": "u", "–": "-", "×": "x", "²": "^2", "³": "^3", "→": "->", "≤": "<=", "≥": ">=", "≈": "~", "…": "...", "·": "-"}
+    {
+        "±": "+/-",
+        "µ": "u",
+        "–": "-",
+        "×": "x",
+        "²": "^2",
+        "³": "^3",
+        "→": "->",
+        "≤": "<=",
+        "≥": ">=",
+        "≈": "~",
+        "…": "...",
+        "·": "-",
+        "−": "-",
+    }
 )
 
 
@@ -104,6 +118,11 @@ def formula(form: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 request`, `2 requests`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def count_of(number: float, noun: str) -> str:
+    """The same for a mean: `1 time`, `6.5 times`."""
+    return f"{number:.3g} {noun}{'' if number == 1 else 's'}"
 
 
 def kinds(errors: dict[str, int]) -> str:

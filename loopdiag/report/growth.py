@@ -80,7 +80,7 @@ def facts(document: Document, flame: Flame) -> list[tuple[str, str]]:
 
 def cost(row: Overhead) -> str:
     """What the profiler did to its trials."""
-    return f"{content.overhead_row(row)[2]} × the client's CPU of bare trials" if row.ratio is not None else content.overhead_row(row)[2]
+    return f"over bare trials: {content.overhead_row(row)[2]}" if row.ratio is not None else content.overhead_row(row)[2]
 
 
 def calls_n(document: Document, arm: str) -> int | None:

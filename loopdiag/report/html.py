@@ -7,6 +7,7 @@ from string import Template
 
 from loopdiag.model.document import Document
 from loopdiag.report import content
+from loopdiag.report.account_style import account_style
 from loopdiag.report.markup import Markup, join, tag
 from loopdiag.report.page_data import embedded
 from loopdiag.report.page_sections import sections
@@ -27,6 +28,7 @@ SCRIPTS = (
     "chain.js",
     "scaling.js",
     "readout.js",
+    "areas.js",
     "view.js",
     "ink.js",
     "paint.js",
@@ -38,6 +40,7 @@ SCRIPTS = (
     "interest.js",
     "waterfall.js",
     "choice.js",
+    "path.js",
     "gestures.js",
     "flame_columns.js",
     "flame_paint.js",
@@ -86,7 +89,7 @@ def head(document: Document) -> Markup:
 
 def render(document: Document) -> str:
     """The whole page."""
-    style, code = asset("page.css") + class_style(), script()
+    style, code = asset("page.css") + asset("answer.css") + class_style() + account_style(), script()
     # The policy is made of hashes of the very text between the tags, so the template puts nothing around it.
     return Template(asset("page.html")).substitute(
         policy=Markup(policy(style, code)),

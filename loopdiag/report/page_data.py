@@ -9,13 +9,18 @@ from typing import Any
 
 import msgspec
 
-from loopdiag.model.diagnosis import ArmDiagnosis
+from loopdiag.model.diagnosis import ArmDiagnosis, Point
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
+from loopdiag.model.law import Law
+from loopdiag.model.ledger import ACCOUNTS, TrialLedger
 from loopdiag.model.timeline import Attempt, Connection, Timeline
+from loopdiag.report.accounts import name_of, waits
 from loopdiag.report.format import clean, law_form, words
+from loopdiag.report.page_answer import account_columns
 from loopdiag.report.page_columns import Shapes, column, deltas, micros, packed, stamp_columns
 from loopdiag.report.page_flames import flame_columns
+from loopdiag.report.page_path import path_columns, paths
 from loopdiag.report.page_tracks import singly, track_columns
 from loopdiag.report.palette import LOOP_STYLES, PHASE_COLOURS, client_index, loop_index
 from loopdiag.report.static_waterfall import start_ns
@@ -44,11 +49,13 @@ FLAG_WORDS = MappingProxyType(
 def embedded(document: Document) -> str:
     """The data as JSON that may stand in a script element: no `<` is left in it."""
     shown, left_out = choose(document)
-    names, single = list(PHASES), singly(shown)
+    names, single, found = list(PHASES), singly(shown), paths(document)
     content = {
-        "arms": [arm_columns(document.diagnosis.arms, arm) for arm in document.diagnosis.arms],
+        "arms": [columns for arm in document.diagnosis.arms for columns in arm_columns(document.diagnosis.arms, arm)],
+        "accounts": [{"name": name_of(name), "hatched": waits(name), "meaning": text} for name, text in ACCOUNTS.items()],
+        "ledgers": account_columns(document),
         "phases": [{"name": n, "kind": PHASES[n][0], "meaning": PHASES[n][1], "colour": PHASE_COLOURS[n]} for n in names],
-        "timelines": [timeline_columns(line, names, single=k in single) for k, line in enumerate(shown)],
+        "timelines": [timeline_columns(line, names, single=k in single, path=found.get(line.trial)) for k, line in enumerate(shown)],
         "leftOut": left_out,
         "flames": flame_columns(document),
     }
@@ -70,22 +77,28 @@ def choose(document: Document) -> tuple[list[Timeline], int]:
     return kept, len(document.timelines) - len(kept)
 
 
-def arm_columns(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> dict[str, Any]:
-    """Points and curve of one arm, and how it is drawn."""
+def arm_columns(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> list[dict[str, Any]]:
+    """Points and curve of one arm, and of its prescription where it was measured, and how they are drawn."""
     dash, filled, _, _ = LOOP_STYLES[loop_index(arms, arm)]
+    name, look = clean(arm.arm), {"hue": client_index(arms, arm), "dash": dash, "filled": filled, "prescribed": False}
+    made = [{"name": name, **look, **law_columns(arm.law, arm.points)}]
+    if arm.prescription is not None and arm.prescription.points:
+        law = arm.prescription.law or Law(form="not enough")
+        made.append({"name": f"{name}, prescribed", **look, "prescribed": True, **law_columns(law, arm.prescription.points)})
+    return made
+
+
+def law_columns(law: Law, points: tuple[Point, ...]) -> dict[str, Any]:
+    """What was measured, and the law that was fitted to it."""
     return {
-        "name": clean(arm.arm),
-        "form": clean(law_form(arm.law)),
-        "hue": client_index(arms, arm),
-        "dash": dash,
-        "filled": filled,
-        "points": [[point.n, list(point.total_s)] for point in arm.points],
-        "curve": [list(row) for row in arm.law.curve],
+        "form": clean(law_form(law)),
+        "points": [[point.n, list(point.total_s)] for point in points],
+        "curve": [list(row) for row in law.curve],
     }
 
 
-def timeline_columns(line: Timeline, phase_names: list[str], *, single: bool = True) -> dict[str, Any]:
-    """One trial; rows are attempts by start; `single`: the loop's iterations one by one."""
+def timeline_columns(line: Timeline, phase_names: list[str], *, single: bool = True, path: TrialLedger | None = None) -> dict[str, Any]:
+    """One trial; rows are attempts by start; `single`: the loop's iterations one by one; `path`: its critical path."""
     rows = sorted(line.attempts, key=start_ns)
     flags = sorted({flag for row in rows for flag in row.flags})
     shapes = Shapes(phase_names)
@@ -116,6 +129,7 @@ def timeline_columns(line: Timeline, phase_names: list[str], *, single: bool = T
         "times": packed(step for row in rows for step in phase_steps(row)),
         "stamps": stamp_columns({clean(name): at for name, at in row.stamps.items()} for row in rows),
         "connections": connection_columns(line.connections),
+        "path": path_columns(path),
         "rows": len(rows),
     }
     return made | {"shapes": list(shapes.seen)} | track_columns(line, single=single)

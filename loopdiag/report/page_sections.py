@@ -5,6 +5,7 @@ from loopdiag.model.events import PHASES
 from loopdiag.report import content
 from loopdiag.report import format as fmt
 from loopdiag.report.markup import Markup, join, tag
+from loopdiag.report.page_answer import over_n, why
 from loopdiag.report.page_code import code
 from loopdiag.report.page_parts import bullets, needs_script, pairs, section, table
 
@@ -12,7 +13,7 @@ TRACKS = "Requests in flight, the pool's queue, the event loop and the garbage c
 KEYS = (
     "Drag to zoom into a part, Shift-drag to pan, Ctrl-wheel to zoom (plain wheel once clicked), double-click to show all. "
     "Keys: ↑ ↓ choose a request or connection, Enter the connection's next request, ← → pan, + − zoom, 0 shows all, C by connection, "
-    "S slowest, W whom the last one waited for, E errors, R retried, D redirected, B loop blocked."
+    "P critical path, S slowest, W whom the last one waited for, E errors, R retried, D redirected, B loop blocked."
 )
 
 
@@ -21,10 +22,12 @@ def sections(document: Document) -> Markup:
     return join(
         (
             partial(document),
+            why(document),
             arms(document),
             not_measured(document),
             warnings(document),
             scaling(document),
+            over_n(document),
             waterfall(document),
             code(document),
             phases(document),
@@ -103,6 +106,8 @@ def scaling(document: Document) -> Markup | None:
         aria_label="Total time against N for each arm; arrow keys read the values",
     )
     lead = "Each mark is one trial. Lines are the fitted laws with their 95 % bands. Straight on log–log axes means a power of N."
+    if any(arm.prescription and arm.prescription.points for arm in document.diagnosis.arms):
+        lead += " Long dashes and diamonds: with the prescription."
     return section("scaling", "How the total grows with N", tag("div", switch, class_="controls"), plot, needs_script(), lead=lead)
 
 
@@ -125,6 +130,15 @@ def waterfall(document: Document) -> Markup:
         "div",
         tag("div", *ways, class_="switch", role="group", aria_label="Rows of the waterfall"),
         tag("div", *buttons, class_="switch", role="group", aria_label="Zoom"),
+        tag(
+            "button",
+            "Critical path",
+            type="button",
+            id="path",
+            aria_pressed="false",
+            hidden=True,
+            title="What the total is made of, from request to request",
+        ),
         class_="switches",
     )
     controls = tag("div", choices, switches, class_="controls")
@@ -137,6 +151,7 @@ def waterfall(document: Document) -> Markup:
         tag("div", id="facts"),
         tag("div", id="interest", class_="interest"),
         tag("p", id="chain", aria_live="polite"),
+        tag("div", id="path-key", class_="key", hidden=True),
         frame,
         tag("p", KEYS, id="keys", class_="hint"),
     )
@@ -167,7 +182,7 @@ def phases(document: Document) -> Markup | None:
 def overhead(document: Document) -> Markup:
     """What the instruments cost."""
     rows = [(tier, arm, ratio) for tier, arm, ratio in map(content.overhead_row, document.diagnosis.overhead)]
-    lead = "Client CPU of a tier's trials over that of the bare ones, paired by arm and N. The laws above rest on bare trials only."
+    lead = "Client CPU and total time T of a tier's trials over those of the bare ones, paired by arm and N. The laws above rest on bare trials only."
     shown = (
         table(("Tier", "Arm", "Ratio"), rows, kind="short", numbers=1, caption="Instrument overhead") if rows else tag("p", "Not measured.")
     )

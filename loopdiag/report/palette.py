@@ -79,10 +79,15 @@ def loop_index(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> int:
     return list(dict.fromkeys(a.loop for a in arms)).index(arm.loop) % len(LOOP_STYLES)
 
 
+def mixed(colour: str, other: str, share: float) -> str:
+    """`colour` (``#rrggbb``) mixed with so much of the other."""
+    channels = ((int(colour[k : k + 2], 16), int(other[k : k + 2], 16)) for k in (1, 3, 5))
+    return "#" + "".join(f"{round(c + (o - c) * share):02x}" for c, o in channels)
+
+
 def lighten(colour: str, share: float) -> str:
     """`colour` (``#rrggbb``) mixed with so much white."""
-    channels = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return "#" + "".join(f"{round(c + (255 - c) * share):02x}" for c in channels)
+    return mixed(colour, "#ffffff", share)
 
 
 def luminance(colour: str) -> float:

@@ -8,6 +8,7 @@ from loopdiag.model.document import Document
 from loopdiag.report import content
 from loopdiag.report.format import clean, plain_ascii
 from loopdiag.report.growth import main_flames, sentence, top_lines
+from loopdiag.report.text_answer import answers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,6 +53,7 @@ def parts(document: Document, width: int) -> Iterable["RenderableType"]:
     if said := content.partial(document):
         yield ""
         yield Text(said, style="yellow")
+    yield from answers(document, width)
     if document.diagnosis.arms:
         yield ""
         yield from [arms_table(document)] if width >= NARROW else arm_lines(document)

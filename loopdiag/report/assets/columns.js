@@ -79,7 +79,7 @@ function unpack(line, phases) {
   const last = end.reduce((most, time) => Math.max(most, time), line.total);
   const first = begin.reduce((least, time) => Math.min(least, time), 0);
   const links = new Map(line.connections.number.map((number, k) => [number, k]));
-  return { ...line, names: phases.map((phase) => phase.name), starts, times, marks, linkMarks, links, begin, end, first, last: Math.max(last, first + 1) };
+  return { ...line, path: unpackPath(line), names: phases.map((phase) => phase.name), starts, times, marks, linkMarks, links, begin, end, first, last: Math.max(last, first + 1) };
 }
 
 const markOf = (line, name, row) => line.marks[name]?.[row] ?? NaN;

@@ -138,7 +138,7 @@ function listenToKeys(fall, canvas) {
     Home: () => step(fall, -Infinity),
     End: () => step(fall, Infinity),
     Enter: () => nextOnLane(fall),
-    Escape: () => { fall.release(); fall.highlight([]); },
+    Escape: () => { fall.release(); fall.showsPath(false); fall.highlight([]); },
     "+": () => zoomCentre(fall, 0.7),
     "=": () => zoomCentre(fall, 0.7),
     "-": () => zoomCentre(fall, 1 / 0.7),
@@ -146,6 +146,7 @@ function listenToKeys(fall, canvas) {
     c: () => fall.layOut(fall.by === "request" ? "connection" : "request"),
     s: () => visit(fall, "slowest"),
     w: () => visit(fall, "last"),
+    p: () => fall.togglePath(),
     e: () => visit(fall, "errors"),
     r: () => visit(fall, "retried"),
     d: () => visit(fall, "redirected"),
@@ -167,5 +168,6 @@ function listen(fall) {
   }
   const zooms = { in: () => zoomCentre(fall, 0.6), out: () => zoomCentre(fall, 1 / 0.6), fit: () => fall.move({ ...fall.bounds }) };
   for (const button of document.querySelectorAll("[data-zoom]")) button.addEventListener("click", zooms[button.dataset.zoom]);
+  byId("path").addEventListener("click", () => fall.togglePath());
   for (const button of document.querySelectorAll("[data-by]")) button.addEventListener("click", () => fall.layOut(button.dataset.by));
 }

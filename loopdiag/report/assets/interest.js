@@ -36,6 +36,7 @@ function visit(fall, key) {
   }
   const next = ((fall.visited[key] ?? -1) + 1) % found.length;
   fall.visited[key] = next;
+  fall.showsPath(false);
   fall.highlight([]);
   if (key === "blocked") visitBlock(fall, found[next]);
   else {
@@ -48,6 +49,7 @@ function visit(fall, key) {
 function visitChain(fall, chain) {
   const next = fall.chain.length ? (fall.visited.last ?? 0) : 0;
   fall.visited.last = (next + 1) % (chain.length + 1);
+  fall.showsPath(false);
   fall.highlight(chain);
   if (next) fall.select(chain[next - 1]);
   else {

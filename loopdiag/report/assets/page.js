@@ -4,7 +4,9 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const root = document.documentElement;
 
 if (byId("plot")) new ScalingPlot(byId("plot"), content.arms);
-const fall = byId("canvas") && content.timelines.some((line) => line.rows) ? new Waterfall(content.timelines, content.phases, content.leftOut) : null;
+const areas = [...document.querySelectorAll(".areas")].map((host) => new AccountAreas(host, content.ledgers.find(({ arm }) => arm === host.dataset.arm)));
+listenToAreas(areas);
+const fall = byId("canvas") && content.timelines.some((line) => line.rows) ? new Waterfall(content.timelines, content.phases, content.leftOut, content.accounts) : null;
 if (fall) listen(fall);
 const flame = byId("flame") && content.flames.graphs.length ? new FlameGraph(content.flames, fall) : null;
 if (flame) listenToFlame(flame);
@@ -13,6 +15,7 @@ function recolour() {
   if (flame) flame.recolour();
   if (!fall) return;
   drawLegend(fall);
+  fall.drawPathKey();
   fall.stale = true;
   fall.redraw();
 }

@@ -35,7 +35,8 @@ function paintBase(canvas, line, phases, state) {
   paintWaits(context, scale, state, phases);
   paintBars(context, scale, state.layout.bars, phases, "work");
   if (state.layout.kind === "connection") paintEnds(context, scale, state.layout);
-  if (state.chain.length) paintChain(context, scale, line, state, fills(context, phases, scale.ink.page, scale.ratio));
+  if (state.showPath) state.pathDrawn = paintPath(context, scale, line, state);
+  else if (state.chain.length) paintChain(context, scale, line, state, fills(context, phases, scale.ink.page, scale.ratio));
   context.restore();
 }
 

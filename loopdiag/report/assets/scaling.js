@@ -1,5 +1,15 @@
 // The scaling plot: trials, fitted laws and bands, on linear or logarithmic axes.
 const LABELS_FROM = 640; // pixels of width from which lines are labelled at their ends
+const PRESCRIBED_DASH = "13 5";
+const dashOf = (arm) => (arm.prescribed ? PRESCRIBED_DASH : arm.dash) || null;
+
+// One trial: a dot, or a diamond where the arm ran with its prescription.
+function markOfTrial(arm, x, y, r = 2.9) {
+  const style = arm.filled ? "dot filled" : "dot";
+  if (!arm.prescribed) return shape("circle", { class: style, cx: x, cy: y, r });
+  const far = r * 1.35;
+  return shape("path", { class: style, d: `M${x} ${y - far}L${x + far} ${y}L${x} ${y + far}L${x - far} ${y}Z` });
+}
 
 class ScalingPlot {
   constructor(host, arms) {
@@ -99,18 +109,18 @@ class ScalingPlot {
   }
 
   line(arm) {
-    const group = shape("g", { class: `arm-${arm.hue}`, "clip-path": "url(#inside)" });
+    const group = shape("g", { class: `arm-${arm.hue}${arm.prescribed ? " prescribed" : ""}`, "clip-path": "url(#inside)" });
     if (!arm.curve.length) return group;
     const low = arm.curve.map(([n, , value]) => [n, value]);
     const high = arm.curve.map(([n, , , value]) => [n, value]).reverse();
     group.append(shape("path", { class: "band", d: `${this.path([...low, ...high])}Z` }));
-    group.append(shape("path", { class: "fit", d: this.path(arm.curve), "stroke-dasharray": arm.dash || null }));
+    group.append(shape("path", { class: "fit", d: this.path(arm.curve), "stroke-dasharray": dashOf(arm) }));
     return group;
   }
 
   dots(arm) {
-    const marks = arm.points.flatMap(([n, times]) => times.map((time) => shape("circle", { class: arm.filled ? "dot filled" : "dot", cx: this.x(n), cy: this.y(time), r: 2.9 })));
-    return shape("g", { class: `arm-${arm.hue}` }, ...marks);
+    const marks = arm.points.flatMap(([n, times]) => times.map((time) => markOfTrial(arm, this.x(n), this.y(time))));
+    return shape("g", { class: `arm-${arm.hue}${arm.prescribed ? " prescribed" : ""}` }, ...marks);
   }
 
   // Names at the lines' ends, pushed apart where they would touch.
@@ -123,15 +133,15 @@ class ScalingPlot {
     const over = Math.max(0, ...ends.map((end) => end.to - (this.height - this.margin.bottom)));
     const edge = this.width - this.margin.right + 22;
     return ends.map(({ arm, x, from, to }) => shape("g", { class: `arm-${arm.hue}` },
-      shape("path", { class: "leader", d: `M${x + 6} ${from}L${edge - 14} ${to - over}H${edge - 5}`, "stroke-dasharray": arm.dash || null }),
+      shape("path", { class: "leader", d: `M${x + 6} ${from}L${edge - 14} ${to - over}H${edge - 5}`, "stroke-dasharray": dashOf(arm) }),
       shape("text", { class: "label", x: edge, y: to - over + 4 }, arm.name)));
   }
 
   legend() {
     return make("div", { class: "key" }, ...this.arms.map((arm) => {
       const sample = shape("svg", { width: 30, height: 12, viewBox: "0 0 30 12" },
-        shape("path", { class: "fit", d: "M0 6H30", "stroke-dasharray": arm.dash || null }),
-        shape("circle", { class: arm.filled ? "dot filled" : "dot", cx: 15, cy: 6, r: 3 }));
+        shape("path", { class: "fit", d: "M0 6H30", "stroke-dasharray": dashOf(arm) }),
+        markOfTrial(arm, 15, 6, 3));
       return make("span", { class: `arm-${arm.hue}` }, sample, arm.name);
     }));
   }

@@ -11,6 +11,7 @@ function stateOf(fall) {
     curves: curves.map(({ name, most, mostAt, times }) => ({ name, most, mostAt, steps: times.length })),
     loop: { count: loop.count, single: loop.single, blocked: loop.blocked, ran: share(loop, 0, line.total), pauses: loop.pauses.start.length },
     chain: chain.map((k) => at(line.request, k)),
+    path: fall.showPath ? { steps: line.path.count, requests: pathRows(line).map((k) => at(line.request, k)), drawn: fall.pathDrawn ?? 0 } : null,
     chosen: { request: row === null ? null : at(line.request, row), connection: lane === null ? null : layout.lanes[lane].number },
     paintMillis: fall.paintMillis ?? null,
   };

@@ -4,10 +4,12 @@ const LEAST_HIGH = 160;
 const LAYOUTS = { request: requestLayout, connection: connectionLayout };
 
 class Waterfall {
-  constructor(timelines, phases, leftOut) {
+  constructor(timelines, phases, leftOut, accounts) {
     this.timelines = timelines;
     this.phases = phases;
     this.leftOut = leftOut;
+    this.accounts = accounts;
+    this.showPath = false;
     this.by = "request";
     this.canvas = byId("canvas");
     this.under = byId("tracks");
@@ -53,6 +55,7 @@ class Waterfall {
     this.view = null;
     this.layouts = {};
     this.chain = [];
+    this.offerPath();
     offerInterest(this);
     this.layOut(this.by);
     describe(this);
@@ -91,7 +94,8 @@ class Waterfall {
 
   highlight(chain) {
     this.chain = chain;
-    byId("chain").textContent = chain.length ? chainText(this.line, chain) : "";
+    const path = this.showPath ? pathText(this.line) : "";
+    byId("chain").textContent = chain.length ? chainText(this.line, chain) : path;
     this.stale = true;
     this.redraw();
   }
