@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench bless clean
+.PHONY: run test check bench selftest bless clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("loopdiag needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -30,6 +30,9 @@ check: $(VENV)/.dev ## lint, format, types, layers
 
 bench: $(VENV)/.dev ## speed, as interleaved ratios with intervals
 	$(BIN)/python benchmarks/run.py
+
+selftest: $(VENV)/.dev ## how often planted causes are named; up to 45 minutes
+	$(BIN)/loopdiag selftest
 
 bless: $(VENV)/.dev ## renew what is generated: schemas, golden files
 	$(BIN)/python -m pytest --bless

@@ -22,8 +22,11 @@ LAYERS: dict[str, set[str]] = {
     "gate": {"model", "errors"},
     "progress": {"model"},
     "parts": {"lab", "report", "causes", "registry", "instruments"},
+    "verify": {"model", "errors", "lab", "analysis", "causes"},
+    "options": {"errors"},
     "pipeline": {"model", "errors", "lab", "analysis", "report", "causes", "verify"},
-    "cli": {"model", "errors", "gate", "parts", "pipeline", "progress", "lab", "report"},
+    "selftest": {"model", "errors", "lab", "analysis", "causes", "verify", "pipeline"},
+    "cli": {"model", "errors", "options", "gate", "parts", "pipeline", "progress", "lab", "report", "selftest"},
     "__init__": {"pipeline", "lab", "model"},
     "__main__": {"cli"},
 }
