@@ -436,7 +436,7 @@ def test_pokeapi_is_the_experiment_of_2021() -> None:
     )
     assert s.workload == Workload(decode="json")
     assert s.pool == Pool()
-    assert s.sweep.n == (50, 100, 200, 300, 400, 600, 800)
+    assert s.sweep.n == (25, 50, 100, 150, 200, 300, 400, 800)
 
 
 def test_plain_http_differs_from_pokeapi_by_tls_alone() -> None:

@@ -16,8 +16,11 @@ from loopdiag.model.timeline import Lag
 
 #: an iteration that runs so long keeps everything waiting for a time that a user sees
 BLOCKED_NS = 10_000_000
-#: a poll that took longer than this has blocked: a look without waiting takes some microseconds, and a little more for each event
-LOOK_NS, EVENT_NS = 50_000, 2_000
+#: a poll that took longer than this has blocked: a look without waiting takes some microseconds, and a little more for each event; with cold caches,
+#: after a callback that slept, up to a hundred. A short wait that is taken for a look widens a bound, a look that is taken for a wait makes it wrong
+LOOK_NS, EVENT_NS = 200_000, 2_000
+#: likewise where a sum over polls is wanted, in which a few wrong ones weigh little, and neither side may be preferred
+SLEPT_NS = 50_000
 #: from the moment when something becomes ready to the return of the poll that waited for it, where a core is free
 WAKE_UP_NS = 250_000
 #: stamps are cut to ticks of 128 ns on both sides
@@ -46,10 +49,10 @@ class Bounds:
         rows, _ = one_loop(iterations, since_ns, until_ns)
         if rows is None:
             return None
-        poll, look = length(rows, "poll"), _look(rows)
+        poll, look = length(rows, "poll"), LOOK_NS + EVENT_NS * rows["events"].astype(np.int64)
         returned = opened(rows) - since_ns + poll
         wake_up = poll if run_queue_ns is None else np.minimum(poll, WAKE_UP_NS + run_queue_ns)
-        return cls(returned, returned - np.minimum(poll, look), waited(rows), wake_up)
+        return cls(returned, returned - np.minimum(poll, look), (rows["ready"] == 0) & (poll > look), wake_up)
 
     def at(self, callbacks: Ints) -> tuple[Ints, Ints]:
         """The least and the most that each callback may have waited since it was ready; MISSING where that cannot be told."""
@@ -61,13 +64,9 @@ class Bounds:
         return np.where(known, np.maximum(since - SLACK_NS, 0), MISSING), np.where(bounded, high, MISSING)
 
 
-def _look(rows: Rows) -> Ints:
-    return LOOK_NS + EVENT_NS * rows["events"].astype(np.int64)
-
-
 def waited(rows: Rows) -> NDArray[np.bool_]:
-    """Whether each iteration's poll waited for something to happen, instead of only looking."""
-    return np.asarray((rows["ready"] == 0) & (length(rows, "poll") > _look(rows)))
+    """Whether each iteration's poll waited for something to happen, rather than only looked."""
+    return np.asarray((rows["ready"] == 0) & (length(rows, "poll") > SLEPT_NS + EVENT_NS * rows["events"].astype(np.int64)))
 
 
 def lag(tables: Tables, since_ns: int, until_ns: int | None) -> tuple[Lag | None, str]:

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
-from loopdiag.analysis.lag import LOOK_NS, SLACK_NS, WAKE_UP_NS
+from loopdiag.analysis.lag import SLACK_NS, SLEPT_NS, WAKE_UP_NS
 from loopdiag.model.timeline import Iterations, Timeline
 
 
@@ -38,7 +38,7 @@ class LoopTime:
         loop = timeline.iterations or Iterations()
         run_queue_ns = None if timeline.process is None else timeline.process.run_queue_ns
         slept = list(loop.slept_ns) or [
-            poll if poll > LOOK_NS and not ready else 0 for poll, ready in zip(loop.poll_ns, loop.ready, strict=True)
+            poll if poll > SLEPT_NS and not ready else 0 for poll, ready in zip(loop.poll_ns, loop.ready, strict=True)
         ]
         polled = [poll if not ready else 0 for poll, ready in zip(loop.poll_ns, loop.ready, strict=True)]
         return cls(
