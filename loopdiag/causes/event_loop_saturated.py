@@ -18,6 +18,7 @@ from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, partly, removed
 from loopdiag.causes.figures import figure
 from loopdiag.causes.replays import left
+from loopdiag.causes.reuse import lost
 from loopdiag.causes.sightings import busy, code_share
 from loopdiag.causes.special import per_request_s, special_s, special_share, steep_user
 from loopdiag.model.attribution import Attribution, Intervention
@@ -78,11 +79,15 @@ def _ordinary_s(machine: Machine, evidence: Evidence) -> float:
 
 
 def _free(machine: Machine, evidence: Evidence) -> Machine:
-    """Requests that cost only what is special about them; what grows faster than N is, where the program's own code or the pool does."""
+    """Requests that cost only what is special about them; what grows faster than N is, where the program's own code or the pool does.
+
+    A connection that no reuse would have spared is a part of its request.
+    """
     special = special_s(machine, evidence)
     own = steep_user(evidence) and (code_share(evidence, "user") or 0.0) >= LEAST_STEEP
     grow = machine.grow if own or special > 0 else 0.0
-    return replace(machine, start=0.0, finish=min(machine.start + machine.finish, special), grow=grow)
+    open_tcp = 0.0 if lost(evidence) is None else machine.open_tcp
+    return replace(machine, start=0.0, finish=min(machine.start + machine.finish, special), grow=grow, open_tcp=open_tcp)
 
 
 def _on_uvloop(machine: Machine) -> Machine:

@@ -52,6 +52,11 @@ def _larger(consequence: Attribution, cause: Attribution) -> bool:
     return consequence.share.value > cause.share.value
 
 
+def _comparable(consequence: Attribution, cause: Attribution) -> bool:
+    """A sleeping call computes a little, too, but never half as long as it sleeps."""
+    return consequence.share.value >= cause.share.value / 2
+
+
 def _mostly_other(consequence: Attribution, cause: Attribution) -> bool:
     """What the cause holds is a part of what the consequence holds: the rest of it must be twice as much."""
     return consequence.share.value >= 3 * cause.share.value
@@ -80,7 +85,7 @@ CONSEQUENCES = (
     Consequence("event_loop_saturated", "library_overhead", _mostly_other),
     Consequence("event_loop_saturated", "gc_pauses", _mostly_other),
     Consequence("cpu_in_loop", "gc_pauses", _larger),
-    Consequence("cpu_in_loop", "blocking_call", _larger),
+    Consequence("cpu_in_loop", "blocking_call", _comparable),
     Consequence("cpu_in_loop", "quadratic_scan", _larger, apart=_both_fitted),
     Consequence("bandwidth", "nagle_delayed_ack", _larger),
     Consequence("server_concurrency_limit", "server_cpu", _larger),

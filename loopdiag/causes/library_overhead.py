@@ -2,7 +2,7 @@
 
 Symptom: the total grows with the loop busy; faster than N where the pool looks at every connection for every request that waits, at each start and end.
 
-Evidence: the profile's CPU in the pool grows with a power of N well above 1, or the library's code takes half of the loop's CPU; replaying the run without
+Evidence: the profile's CPU in the pool grows with a power of N well above 1, or the library's code takes two thirds of the loop's CPU; replaying the run without
 that CPU makes the slope smaller.
 
 Remedy: for a pool that scans, a semaphore as large as the pool in front of it, so that nobody queues inside; else another client or transport.
@@ -26,10 +26,10 @@ from loopdiag.model.law import Estimate, NotEnough
 from loopdiag.model.scenario import Arm, Scenario
 
 LIBRARY = ("client-library", "import")  # a library that imports within a request does so each time
-#: of the loop's CPU at the largest N
-LARGE_SHARE = 0.5
-#: half as much is named, too, where it grows with such a power of N
-STEEP = 1.4
+#: of the loop's CPU at the largest N: it dominates; half of it is a client's ordinary way
+LARGE_SHARE = 0.65
+#: so much is named where it grows with such a power of N, and the total faster than N beyond doubt
+STEEP_SHARE, STEEP, CURVED = 0.25, 1.4, 1.1
 OTHER_CLIENT = "aiohttp"
 
 
@@ -46,7 +46,9 @@ class LibraryOverhead:
             return scan_claim(self, evidence)
         part = code_share(evidence, *LIBRARY) or 0.0
         power = exponent(code_s(evidence, *LIBRARY)) or 1.0
-        if part < LARGE_SHARE and (part < 0.5 * LARGE_SHARE or power < STEEP):
+        growth = evidence.law.exponent
+        steep = part >= STEEP_SHARE and power >= STEEP and growth is not None and (growth.low or 0.0) > CURVED
+        if part < LARGE_SHARE and not steep:
             return None
         effect = removed(evidence, lambda machine: _cheaper(machine, part), *(f"loop/{code}" for code in LIBRARY))
         if isinstance(effect, NotEnough):
