@@ -43,8 +43,8 @@ REMEDIES: dict[Why, str] = {
 
 
 Setting = Literal["keepalive", "few", "plain"]
-#: a change is worth trying where the replay leaves no more than this of the slope
-HELPS = 0.9
+#: a change is worth trying where the replay leaves no more than this of the slope: less is hard to tell from scatter
+HELPS = 0.75
 
 
 class NoConnectionReuse:

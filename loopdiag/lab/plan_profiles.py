@@ -62,9 +62,10 @@ class Profiles:
         chosen = self._chosen.get(state.arm.name, [])
         left = SHARE * self._share_s - self._spent_s.get(state.arm.name, 0.0)
         values = [cell.n for cell in chosen if cell.tier == "profile"]
+        all_once = all(cell.tried or cell.given_up for cell in chosen)
         wanted = []
         for cell in chosen:
-            times = 2 if cell.tier == "profile" and cell.n in values[len(values) // 2 :] else 1
+            times = 2 if all_once and cell.tier == "profile" and cell.n in values[len(values) // 2 :] else 1
             paid = cell.tier == "calls" or self._cost_s(state, cell) <= left
             if cell.tried < times and cell.given_up is None and paid:
                 wanted.append(cell)
