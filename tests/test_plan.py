@@ -335,14 +335,14 @@ def test_an_arm_is_profiled_at_several_n_and_the_larger_ones_twice() -> None:
 
 
 def test_profiles_cost_no_more_than_their_part() -> None:
-    # An arm that takes all of its share profiles only up to the N that 15 % of it pay for, and still at four values.
+    # A fifth of an arm's share pays for its profiles, and once more for one at the largest N where that came later; still they have three values.
     made = profiled(n=(50, 100, 200, 300, 400, 600, 800), budget_s=180)
     ran = Simulation(made, blog, width=None)
     assert ran.spent_s <= 180
     for arm in ARMS:
-        assert spent_on(ran, arm.name, "profile") <= 0.15 * 45 * 1.2
+        assert spent_on(ran, arm.name, "profile") <= 2 * 0.2 * 45
         assert len({item.n for item in ran.ran if item.arm == arm and item.tier == "profile"}) >= 3
-    assert max(item.n for item in ran.ran if item.arm.client == "httpx" and item.tier == "profile") < max(ran.values("httpx/asyncio"))
+        assert max(item.n for item in ran.ran if item.arm == arm and item.tier == "profile") > max(ran.values(arm.name)) / 2
 
 
 def test_profiles_come_after_the_first_bare_trials_of_every_n() -> None:

@@ -58,15 +58,19 @@ class Profiles:
             self._chosen[name] = chosen
 
     def wanted(self, state: ArmState) -> list[Cell]:
-        """The arm's cells that are still to be run and paid for."""
+        """The arm's cells that are still to be run and paid for; once, the largest N that was measured, so that nothing there is told by a smaller one."""
         chosen = self._chosen.get(state.arm.name, [])
         left = SHARE * self._share_s - self._spent_s.get(state.arm.name, 0.0)
+        top = max(state.measured(), default=0)
+        if chosen and all(cell.n < top for cell in chosen if cell.tier == "profile"):
+            chosen.append(state.cell(top, "profile"))
+            chosen[-1].given_up = self._given_up.get("profile")
         values = [cell.n for cell in chosen if cell.tier == "profile"]
         all_once = all(cell.tried or cell.given_up for cell in chosen)
         wanted = []
         for cell in chosen:
             times = 2 if all_once and cell.tier == "profile" and cell.n in values[len(values) // 2 :] else 1
-            paid = cell.tier == "calls" or self._cost_s(state, cell) <= left
+            paid = cell.tier == "calls" or self._cost_s(state, cell) <= (left if cell.n < top or cell.tried else SHARE * self._share_s)
             if cell.tried < times and cell.given_up is None and paid:
                 wanted.append(cell)
         return wanted
