@@ -31,6 +31,7 @@ class Evidence:
         machine: the replay model, fitted; None where it does not reproduce the run.
         counters: what the instruments counted, at most over the arm's timeline trials.
         missing: part → why it is absent.
+        seen: of a user's program, the client library and the loop that it was seen to use; `scenario` then holds the workload and the pool that were seen.
     """
 
     arm: Arm
@@ -47,6 +48,17 @@ class Evidence:
     machine: Machine | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    seen: Arm | None = None
+
+    @property
+    def client(self) -> str:
+        """The library that the requests go through: the arm's client, or what was seen in a user's program."""
+        return (self.seen or self.arm).client
+
+    @property
+    def loop(self) -> str:
+        """The event loop that they run on, likewise."""
+        return (self.seen or self.arm).loop
 
     def has(self, part: str) -> bool:
         """Whether a part was observed."""

@@ -55,7 +55,7 @@ class ClientPoolLimit:
             figures.append(figure(what, crowded.idle_in_queue, "1"))
         figures += busy_figures(evidence)
         remedy = f"raise the pool's limit of {limit} connections: {crowded.n} requests wait for it in turns"
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=f"{evidence.arm.client} limit={limit}")
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=f"{evidence.client} limit={limit}")
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Lift the limit, and the limit per host where that is the one that binds."""

@@ -65,7 +65,7 @@ class EventLoopSaturated:
         figures += [figure(f"of which {CLASSES[code]}", 1e3 * parts[code], "ms a request") for code in heaviest]
         figures.append(figure("slope where that costs nothing: what limits and waits leave", effect.predicted.value, "ms/request"))
         faster = left(evidence, None if machine is None else _on_uvloop(machine)) or partly(evidence, effect, 1 - UVLOOP)
-        remedy = "fewer bytes and requests, several processes" + (", uvloop" if evidence.arm.loop == "asyncio" else "")
+        remedy = "fewer bytes and requests, several processes" + (", uvloop" if evidence.loop == "asyncio" else "")
         return claim(self, evidence, effect, figures=figures, remedy=remedy, predicted=faster)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:

@@ -55,7 +55,7 @@ class LibraryOverhead:
             return effect
         figures = [figure("share of the loop's CPU in the client library", part, "1"), figure("power of N of that CPU", power, "1")]
         half = left(evidence, None if evidence.machine is None else _cheaper(evidence.machine, part / 2))  # another library computes, too
-        remedy = f"take a client with less code a request than {evidence.arm.client}, or make fewer and larger requests"
+        remedy = f"take a client with less code a request than {evidence.client}, or make fewer and larger requests"
         return claim(
             self,
             evidence,
@@ -71,8 +71,8 @@ class LibraryOverhead:
         if scans(evidence):
             most = bound(evidence)
             return change(scenario, {"workload.concurrency": most}) if most is not None and scenario.workload.kind == "closed" else None
-        loop = evidence.arm.loop
-        if evidence.arm.client == OTHER_CLIENT or scenario.target.http == "2" or loop == "virtual":
+        loop = evidence.loop
+        if evidence.client == OTHER_CLIENT or scenario.target.http == "2" or loop == "virtual":
             return None
         keepalive = {"pool.keepalive": None} if scenario.pool.keepalive else {}
         return change(scenario, {"arms": (Arm(client=OTHER_CLIENT, loop=loop),), **keepalive})

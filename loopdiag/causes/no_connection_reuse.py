@@ -99,7 +99,7 @@ class NoConnectionReuse:
                 return change(scenario, {"workload.concurrency": evidence.machine.keepalive})
             if made[0] == "plain":
                 return change(scenario, {"target.tls": "off"}, remedy=False)
-        if reason == "eviction" and evidence.arm.client != "aiohttp":
+        if reason == "eviction" and evidence.client != "aiohttp":
             return change(scenario, {"pool.keepalive": pool_limit(evidence) or 0})
         return None
 

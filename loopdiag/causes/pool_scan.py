@@ -73,7 +73,7 @@ def bound(evidence: Evidence) -> int | None:
 def _package(evidence: Evidence) -> str:
     """The package of the functions that scan."""
     files = [row.file for row in sorted(evidence.top, key=lambda row: -row.self_us) if row.code == "pool"]
-    return files[0].split("/")[0] if files else evidence.arm.client
+    return files[0].split("/")[0] if files else evidence.client
 
 
 def _figures(evidence: Evidence) -> list[Figure]:

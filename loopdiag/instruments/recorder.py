@@ -26,6 +26,10 @@ CAPACITY_ROWS = {
     "executor": 1 << 21,
     "samples": 1 << 20,
     "events": 1 << 22,
+    "tasks": 1 << 21,
+    "waits": 1 << 22,
+    "requests": 1 << 22,
+    "stalls": 1 << 18,
 }
 
 MADV_POPULATE_WRITE = 23  # Linux: fetch pages for writing now; Python does not name it

@@ -109,6 +109,51 @@ EVENT = {
     "event": "<u4",  # its number, from the module that listens to the library
 }
 
+#: only in a user's program; places are numbers in `instruments.json`'s list of them
+TASK = {
+    "t0": "<u8",  # created; its number is the row's
+    "parent": "<u4",  # number of the task that made it; 0: none
+    "place": "<u4",  # the program's line that made it
+    "loop": "<u4",
+    "flags": "<u4",
+    "first_run": "<u4",  # stamps
+    "done": "<u4",
+}
+
+WAIT = {
+    "t0": "<u8",  # its task began to wait
+    "task": "<u4",
+    "kind": "<u4",  # index in model.program.WAITS
+    "number": "<u4",  # of what it waits on, counted from 1 by kind
+    "value": "<u4",
+    "place": "<u4",  # the program's line that waits
+    "waker": "<u4",  # number of the task that ended it; 0: a timer, or the outside
+    "woken": "<u4",  # stamps
+    "end": "<u4",
+}
+
+REQUEST = {
+    "t0": "<u8",
+    "request": "<u4",  # as in `attempts`
+    "task": "<u4",
+    "thread": "<u4",  # 0: the loop's
+    "job": "<u4",  # row number in `executor`; 0: none
+    "place": "<u4",
+    "library": "<u4",  # index in model.program.LIBRARIES
+}
+
+STALL = {
+    "t0": "<u8",  # the callback began
+    "length": "<u4",  # ticks
+    "looks": "<u4",
+    "running": "<u4",
+    "place": "<u4",
+    "leaf": "<u4",
+    "syscall": "<u4",  # number of the system call, plus 1; 0: none, or not known
+    "loop": "<u4",
+    "flags": "<u4",
+}
+
 TABLES = {
     "attempts": ATTEMPT,
     "connections": CONNECTION,
@@ -117,6 +162,10 @@ TABLES = {
     "executor": EXECUTOR,
     "samples": SAMPLE,
     "events": EVENT,
+    "tasks": TASK,
+    "waits": WAIT,
+    "requests": REQUEST,
+    "stalls": STALL,
 }
 
 ATTEMPT_STAMPS = tuple(ATTEMPT)[7:]

@@ -2,6 +2,7 @@
 
 from loopdiag.model.diagnosis import Evidence, Side
 from loopdiag.model.law import Estimate
+from loopdiag.model.program import Place
 from loopdiag.model.scenario import Scenario
 from loopdiag.model.value import Value
 
@@ -18,6 +19,7 @@ class Attribution(Value, frozen=True, kw_only=True):
     predicted: Estimate | None = None  # slope in ms per request after the cause's own intervention; None: there is none
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
+    place: Place | None = None  # the line of the program that is to be changed
 
 
 class Intervention(Value, frozen=True, kw_only=True):

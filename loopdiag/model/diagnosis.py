@@ -3,6 +3,7 @@
 from typing import Literal
 
 from loopdiag.model.law import Estimate, Law
+from loopdiag.model.program import Place
 from loopdiag.model.recording import Environment, Skipped
 from loopdiag.model.value import Value
 
@@ -59,6 +60,7 @@ class CauseFound(Value, frozen=True, kw_only=True):
         None  # slope beside which `effect` was measured: of the interleaved base trials, or of those with the changes before it
     )
     why: str = ""  # not tried, refuted, inconclusive, or a prediction that was missed: why
+    place: Place | None = None  # the line of the program that is to be changed
 
 
 class LoopLag(Value, frozen=True, kw_only=True):

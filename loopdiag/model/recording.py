@@ -53,6 +53,11 @@ class TrialResult(Value, frozen=True, kw_only=True):
     costs_ns: dict[str, int] = {}  # instrument → what it says that it cost the client, in nanoseconds
     warnings: tuple[str, ...] = ()
     versions: dict[str, str] = {}
+    process_s: float | None = None  # a program: from the start of its process to its end, where `total_s` is of its loop
+    exit_code: int | None = None  # a program's; negative: the signal that killed it
+    span: Literal["loop", "process"] | None = (
+        None  # what `total_s` is of: from the first loop's start to the last one's end, or the whole program without a loop
+    )
 
     @property
     def usable(self) -> bool:

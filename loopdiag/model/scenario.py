@@ -157,6 +157,49 @@ class Verification(Value, frozen=True, kw_only=True):
     values: Positive = 4  # of N, at which base and treated trials are compared
 
 
+class Program(Value, frozen=True, kw_only=True):
+    """A user's own program instead of a workload: its command line, as it is run at every N."""
+
+    argv: tuple[str, ...]  # {n} is the number of requests
+    cwd: str | None = None  # where it runs; None: where loopdiag does
+
+
+class Delay(Value, frozen=True, kw_only=True):
+    """Time added at a seam, to see how much of it reaches the total."""
+
+    seam: Literal["request", "connect", "blocking_call", "function"] = "request"
+    ms: Amount = 0.0  # each time that the seam is passed
+    place: str | None = None  # of a function or a blocking call: "client.py:14" or "client.py:parse"; None: all
+
+
+class Knobs(Value, frozen=True, kw_only=True):
+    """What can be changed inside a program without touching it; None (or False) leaves it as it is."""
+
+    pool_limit: Count | None = None  # of each client's connection pool; 0: no limit
+    pool_limit_per_host: Count | None = None
+    keepalive: Count | None = None  # idle connections kept at most; 0: no limit
+    semaphore: Count | None = None  # value of the program's semaphores of 2 and more; 0: they let everyone through
+    semaphore_place: str | None = None  # only of those made there: "client.py:14"
+    lock: bool = (
+        True  # False: the program's locks (and semaphores of 1) let everyone through; an experiment, which may break what they protect
+    )
+    executor: Positive | None = None  # threads of every thread pool, and AnyIO's limiter
+    shared_tls: bool = False  # one TLS context a process, instead of one a client
+    shared_session: bool = False  # one connection pool a process and kind of client
+    cached_dns: bool = False  # a name is looked up once a process
+    ipv4_only: bool = False  # names have IPv4 addresses alone
+    nodelay: bool = False  # TCP_NODELAY on every connection
+    debug_off: bool = False  # asyncio's debug mode
+    gc_frozen: bool = False  # no collections of what survived, and none of the oldest generation
+    fast_json: bool = False  # json.loads by orjson, msgspec or the like, where the program's environment has one
+    uvloop: bool = False  # where the program's environment has it
+    sleep: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # asyncio's sleeps take this part of their time
+    blocking_sleep: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # time.sleep on the loop's thread, likewise
+    switch_interval_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None  # of the GIL
+    null_server: bool = False  # answers that were recorded come from a server on loopback that does nothing else
+    delay: Delay | None = None
+
+
 class Fake(Value, frozen=True, kw_only=True):
     """The fake client's truth: a loop of its own on virtual time, with a slope known exactly."""
 
@@ -181,3 +224,5 @@ class Scenario(Value, frozen=True, kw_only=True):
     profile: Profiling = Profiling()
     verify: Verification = Verification()
     fake: Fake = Fake()
+    program: Program | None = None  # instead of target, workload and pool, which then hold what was observed of it
+    knobs: Knobs = Knobs()  # only of a program

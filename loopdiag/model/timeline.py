@@ -3,6 +3,7 @@
 All times are nanoseconds since the trial's first stamp (`Timeline.t0_ns` on the machine's monotonic clock).
 """
 
+from loopdiag.model.program import Activity
 from loopdiag.model.value import Value
 
 
@@ -121,4 +122,5 @@ class Timeline(Value, frozen=True, kw_only=True):
     run_queue_ns: int | None = None  # the client was runnable, but not running, likewise
     faults: tuple[str, ...] = ()  # broken invariants, one line each
     left_out: dict[str, int] = {}  # table → rows for which a very large trial has no object here
+    activity: Activity | None = None  # of a user's own program
     not_observed: dict[str, str] = {}
