@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from loopdiag.model.comparison import Comparison
 from loopdiag.model.law import Estimate, Law
 from loopdiag.model.program import Place
 from loopdiag.model.recording import Environment, Skipped
@@ -151,7 +152,8 @@ class Diagnosis(Value, frozen=True, kw_only=True):
     partial: bool = False
     answer: str = ""  # one sentence
     arms: tuple[ArmDiagnosis, ...] = ()
-    baselines: tuple[ArmDiagnosis, ...] = ()
+    baselines: tuple[ArmDiagnosis, ...] = ()  # the arms of the earlier run that this one is compared with
+    comparison: Comparison | None = None  # with it
     overhead: tuple[Overhead, ...] = ()
     witness: tuple[Witness, ...] = ()
     noise: dict[str, float] = {}

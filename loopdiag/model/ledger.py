@@ -20,7 +20,7 @@ ACCOUNTS: dict[str, str] = {
     "receive": "the body was on its way",
     "executor": "waiting for a thread of an executor, and for its call",
     "pacing": "no request was due: the workload's own schedule",
-    "sleep": "a timer of the workload's",
+    "sleep": "a timer of the workload's, or of the user's program",
     "unexplained": "what no evidence shows",
 }
 
@@ -37,7 +37,9 @@ class Step(Value, frozen=True, kw_only=True):
     account: str
     request: int | None = None  # the critical one; None: none was under way
     own: bool = True  # "loop": the request's own code ran; False: it was ready, and the loop ran others'
-    via: str = ""  # how the path came here from the step after it: "", "pool", "worker", "connection", "stream", "schedule"
+    #: how the path came here from the step after it: "", "pool", "worker", "connection", "stream", "schedule"; in a user's program also "serial" (the request
+    #: before it in its task), "semaphore", "lock", "queue", "condition", "event", "task", "batch" (tasks that are waited for together), "executor"
+    via: str = ""
     least_ns: int | None = None
     most_ns: int | None = None
 

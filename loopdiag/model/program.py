@@ -44,6 +44,8 @@ class Place(Value, frozen=True, kw_only=True):
     line: int
     function: str = ""
     text: str = ""  # of the line, stripped; "": not to be had
+    block: int = 0  # the line that opens the innermost block around it ("while …:", "for …:", "def …:"); 0: not known
+    block_text: str = ""  # of that line, stripped
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from loopdiag.model.program import Made, Place
 from loopdiag.model.scenario import Arm, Scenario
 from loopdiag.model.value import Value
 
@@ -58,6 +59,12 @@ class TrialResult(Value, frozen=True, kw_only=True):
     span: Literal["loop", "process"] | None = (
         None  # what `total_s` is of: from the first loop's start to the last one's end, or the whole program without a loop
     )
+
+    places: tuple[Place, ...] = ()  # of a program: lines that its tables name by number; 0 stands for an unknown one
+    made: tuple[Made, ...] = ()  # of a program: what it made
+    peers: tuple[str, ...] = ()  # of a program: hosts and addresses that it connected to
+    knobs_acted: dict[str, int] = {}  # of a program: knob that was turned → how often it changed something
+    knobs_idle: dict[str, str] = {}  # and of those that never did: why
 
     @property
     def usable(self) -> bool:

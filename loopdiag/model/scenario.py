@@ -37,6 +37,9 @@ class Service(Value, frozen=True, kw_only=True):
     keep_alive: bool = True
     requests_per_connection: Positive | None = None  # the server closes a connection after so many
     max_streams: Positive | None = None  # HTTP/2: so many requests at once on one connection
+    redirects: Count = 0  # each request is sent on so often before it is answered, every time after the think time
+    backlog: Positive | None = None  # the listening queue holds so many connections; a SYN that finds it full is lost; None: as many as the system allows
+    ipv6: Literal["serves", "silent"] = "serves"  # silent: whoever connects to ::1 hears nothing, as where packets are dropped
 
 
 class Payload(Value, frozen=True, kw_only=True):
