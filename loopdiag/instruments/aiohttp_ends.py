@@ -15,6 +15,7 @@ from .ends import handled_by
 from .patching import original, replace
 
 FLAGS = A["flags"]
+LIBRARY = "aiohttp"
 
 Method = Callable[..., Any]
 
@@ -30,7 +31,7 @@ def install(rows: Rows, module: ModuleType) -> None:
         def _build_url(self: Any, *args: Any) -> Any:
             row = row_of(id(task_of(running())), 0)
             if not row or not words[row + FLAGS] & MARKED:
-                rows.begin_request()
+                rows.begin_request(LIBRARY)
             return before(self, *args)
 
         return _build_url

@@ -16,6 +16,7 @@ from typing import Any
 from . import aiohttp_connections, aiohttp_events, aiohttp_wire
 from .context import ENQUEUED, A, C, Rows, current, quick
 from .patching import Missing, original, replace
+from .pools_seen import note_pool
 from .recorder import now
 from .schema import FLAGS, MASK, TICK_SHIFT
 
@@ -75,7 +76,7 @@ def _connector(rows: Rows, find: "Callable[[str], Any]") -> None:
             if row and not words[row + ENQUEUED]:
                 words[row + ENQUEUED] = now() >> TICK_SHIFT & MASK
             else:
-                rows.begin_attempt()
+                rows.begin_attempt("aiohttp")
             return before(self, *args, **kwargs)
 
         return connect
@@ -129,6 +130,9 @@ def _waiters(rows: Rows, find: "Callable[[str], Any]") -> None:
     def make_init(before: Method) -> Method:
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
             before(self, *args, **kwargs)
+            if rows.program:
+                idle = 0 if getattr(self, "_force_close", False) else None
+                note_pool(rows, "aiohttp", getattr(self, "_limit", None), getattr(self, "_limit_per_host", None), idle)
             waiters = getattr(self, "_waiters", None)
             if isinstance(waiters, defaultdict) and waiters.default_factory is OrderedDict:
                 waiters.default_factory = granting

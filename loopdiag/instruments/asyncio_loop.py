@@ -49,12 +49,13 @@ def timed(table: Any, select: Select, ready: Any, watched: Watched, give_up: "Ca
     number, sampler = watched.number, watched.sampler
     following, base, size = table.following, table.base, table.row_bytes
     begun = returned = events = queued = 0  # of the iteration that runs: its poll's entry and return, what was ready; 0: none does
-    broken = False
+    broken = polling = False
 
     def timed_select(timeout: "float | None" = None) -> Any:
-        nonlocal begun, returned, events, queued, broken
+        nonlocal begun, returned, events, queued, broken, polling
         if broken:
             return select(timeout)
+        polling = True
         try:
             if returned >= sampler.due:
                 sampler.take()  # a part of the iteration that ends here
@@ -76,7 +77,9 @@ def timed(table: Any, select: Select, ready: Any, watched: Watched, give_up: "Ca
                 if row < table.reserved or table.room():
                     polled, ran = (returned - begun) >> TICK_SHIFT & MASK, (before - returned) >> TICK_SHIFT & MASK
                     pack_into(table.map, base + row * size, begun, polled, ran, events, queued, number, 0)
-            begun, returned, events, queued = before, after, len(found), waiting
+                if before - returned > watched.long_ns:
+                    watched.stalled(returned, before)
+            begun, returned, events, queued, polling = before, after, len(found), waiting, False
         except Exception as error:  # noqa: BLE001 - likewise
             broken, begun = True, 0
             give_up(error)
@@ -88,11 +91,17 @@ def timed(table: Any, select: Select, ready: Any, watched: Watched, give_up: "Ca
         if begun:
             polled, ran = (returned - begun) >> TICK_SHIFT & MASK, (until - returned) >> TICK_SHIFT & MASK
             table.open_with(pack_into, begun, polled, ran, events, queued, number, 0)
+            if until - returned > watched.long_ns:
+                watched.stalled(returned, until)
         begun = 0
 
     def end() -> None:
         finish(now())
 
+    def busy(at: int) -> int:
+        return 0 if polling or not begun else at - returned
+
+    watched.busy = busy
     return timed_select, end
 
 

@@ -52,6 +52,47 @@ INSTRUMENTS = (
     ("httpcore2", "httpcore_ends", "light"),
 )
 
+#: the same, only in a user's own program
+PROGRAM_INSTRUMENTS: "tuple[tuple[str, str, str], ...]" = (
+    ("aiohttp", "made_leaks", "light"),
+    ("aiohttp", "made_sessions", "light"),
+    ("anyio._backends._asyncio", "primitives_anyio", "light"),
+    ("asyncio.locks", "primitives_made", "light"),
+    ("asyncio.queues", "primitives_made", "light"),
+    ("asyncio.selector_events", "interpreter", "light"),
+    ("asyncio.selector_events", "made_debug", "light"),
+    ("asyncio.selector_events", "made_leaks", "light"),
+    ("asyncio.selector_events", "program_tasks", "light"),
+    ("asyncio.selector_events", "primitives", "light"),
+    ("asyncio.selector_events", "stalls", "light"),
+    ("concurrent.futures.thread", "primitives_made", "light"),
+    ("http.client", "http_client", "light"),
+    ("httpcore", "httpcore_sync", "light"),
+    ("httpcore2", "httpcore_sync", "light"),
+    ("httpx", "httpcore_sync", "light"),
+    ("httpx", "made_sessions", "light"),
+    ("httpx2", "httpcore_sync", "light"),
+    ("httpx2", "made_sessions", "light"),
+    ("logging", "interpreter", "light"),
+    ("requests", "made_sessions", "light"),
+    ("requests", "urllib3_pool", "light"),
+    ("socket", "blocking_sockets", "light"),
+    ("socket", "exhaustion", "light"),
+    ("socket", "requests_made", "light"),
+    ("ssl", "blocking_sockets", "light"),
+    ("ssl", "made_sessions", "light"),
+    ("threading", "made_leaks", "light"),
+    ("urllib.request", "urllib_request", "light"),
+    ("urllib3", "urllib3_pool", "light"),
+    ("uvloop", "blocking_sockets", "light"),
+    ("uvloop", "interpreter", "light"),
+    ("uvloop", "made_debug", "light"),
+    ("uvloop", "made_leaks", "light"),
+    ("uvloop", "program_tasks", "light"),
+    ("uvloop", "primitives", "light"),
+    ("uvloop", "stalls", "light"),
+)
+
 
 class State:
     """What there is to tell when the process ends."""
@@ -79,21 +120,24 @@ class State:
         """Leave `instruments.json` beside the tables."""
         if os.getpid() != self.process:
             return
-        text = json.dumps(
-            {
-                "python": sys.version.split()[0],
-                "installed": self.installed,
-                "level": self.level,
-                "not_observed": self.rows.dropped,
-                "lost": {table.name: table.lost for table in self.rows.tables if table.lost},
-                "counters": self.rows.counters,
-                "histograms": self.rows.histograms,
-                "costs_ns": self.costs_ns(),
-                "warnings": self.rows.warnings,
-            }
-        )
+        account = {
+            "python": sys.version.split()[0],
+            "installed": self.installed,
+            "level": self.level,
+            "not_observed": self.rows.dropped,
+            "lost": {table.name: table.lost for table in self.rows.tables if table.lost},
+            "counters": self.rows.counters,
+            "histograms": self.rows.histograms,
+            "costs_ns": self.costs_ns(),
+            "warnings": self.rows.warnings,
+        }
+        for name, ask in self.rows.told.items():
+            try:
+                account[name] = ask()
+            except Exception as error:  # noqa: BLE001 - what cannot be told is left out of the account, not the account
+                self.rows.drop(name, error)
         with open(os.path.join(self.folder, "instruments.json"), "w") as file:
-            file.write(text)
+            file.write(json.dumps(account))
 
 
 def _installer(state: State, name: str) -> "Callable[[ModuleType], None]":
@@ -115,21 +159,30 @@ def _leave_alone(rows: Rows) -> None:
         table.capacity = table.reserved = 0
 
 
-def start(folder: str) -> None:
-    """Open the tables in `folder` and watch for the libraries.
+def start(folder: str, *, program: bool = False) -> State:
+    """Watch for the libraries, and record into `folder`.
+
+    Args:
+        folder: an existing one, of this process alone.
+        program: whether this is a user's own program, whose tables are opened when they are needed.
 
     Raises:
         OSError: the tables cannot be made.
         ValueError: LOOPDIAG_LEVEL names no level.
     """
-    rows = Rows(folder)
+    rows = Rows(folder, program=program)
     marks.attach(rows)
     level = os.environ.get("LOOPDIAG_LEVEL", LEVELS[0])
     rows.level = LEVELS.index(level)
     rows.verify = bool(os.environ.get("LOOPDIAG_VERIFY"))
     state = State(folder, rows, level)
     only = os.environ.get("LOOPDIAG_ONLY")
-    for module, name, since in INSTRUMENTS:
+    if program:
+        instruments = tuple(("socket" if module == "sys" else module, name, since) for module, name, since in INSTRUMENTS)
+        instruments += PROGRAM_INSTRUMENTS
+    else:
+        instruments = INSTRUMENTS
+    for module, name, since in instruments:
         if only is not None and name not in only.split(","):
             rows.dropped[name] = "left out by LOOPDIAG_ONLY"
             continue
@@ -137,6 +190,9 @@ def start(folder: str) -> None:
             rows.dropped[name] = f"watched from level {since!r} on"
             continue
         on_import(module, _installer(state, name))
-    rows.costs["attempts"] = lambda: attempts_cost(rows)
+    rows.costs["attempts"] = lambda: attempts_cost(rows) if "attempts" in vars(rows) else (0, 0.0)
     os.register_at_fork(after_in_child=lambda: _leave_alone(rows))
-    atexit.register(state.write)
+    if not program:  # of a program's processes, `processes` knows how they end
+        atexit.register(state.write)
+        os.environ.pop("LOOPDIAG_RECORD", None)  # the tables are this process's alone: its children are not watched
+    return state

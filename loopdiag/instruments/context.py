@@ -8,6 +8,7 @@ request objects that the garbage collector tracks.
 
 import itertools
 import sys
+from _thread import allocate_lock, get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -68,7 +69,7 @@ on_import("asyncio.tasks", _asyncio_is_there)
 def quick() -> "tuple[Callable[[int, int], int], Callable[[Any], Any], Callable[[], Any]]":
     """The parts of `current`, for hooks that every request passes: ``row_of(id(task_of(running())), 0)``.
 
-    Where asyncio is imported, and so in every client's instrument; a call of `current` costs as much again.
+    Where asyncio is imported, and so in every client's instrument; a call of `current` costs as much again.  It finds the rows of tasks alone.
     """
     return _row_of, _task_of, _running_loop
 
@@ -78,38 +79,65 @@ def current_task() -> Any:
     return _task_of(_running_loop())
 
 
+def _whose() -> int:
+    """What the running code's row is found by: its task, or the thread where none runs."""
+    task = _task_of(_running_loop())
+    return -get_ident() if task is None else id(task)
+
+
 def current() -> int:
-    """The row of the attempt that the running task makes; 0 (the sink) where there is none."""
-    return _row_of(id(_task_of(_running_loop())), 0)
+    """The row of the attempt that the running task makes, or the thread where no task runs; 0 (the sink) where there is none."""
+    return _row_of(_whose(), 0)
 
 
 def set_current(row: int) -> None:
     """The running task makes the attempt in `row` from now on."""
-    _rows_of_tasks[id(_task_of(_running_loop()))] = row
+    _rows_of_tasks[_whose()] = row
 
 
 def forget_current() -> int:
     """The running task makes no attempt any more; the row of the one that it made."""
-    return _rows_of_tasks.pop(id(_task_of(_running_loop())), 0)
+    return _rows_of_tasks.pop(_whose(), 0)
+
+
+def _nobody_asks(*_args: Any) -> None:
+    """Who makes a request is not asked in a scenario: its driver says so."""
+
+
+#: the tables that `Rows` itself opens
+OPENED = ("attempts", "connections", "iterations", "pauses", "executor", "samples", "events", "tasks", "waits", "requests_made", "stalls")
+#: opened at once where no program is watched: whoever reads a scenario's trial finds them there
+SCENARIO_TABLES = OPENED[:6]
 
 
 class Rows:
     """The tables of this process and the few operations on them that every instrument shares."""
 
-    def __init__(self, folder: str) -> None:
-        """Open the tables in `folder`.
+    #: the tables, in files of their own names
+    attempts: Table
+    connections: Table
+    iterations: Table
+    pauses: Table
+    executor: Table
+    samples: Table
+    events: Table
+    tasks: Table
+    waits: Table
+    requests_made: Table  # called `requests`, as the numbers of requests are here
+    stalls: Table
+
+    def __init__(self, folder: str, *, program: bool = False) -> None:
+        """Record into `folder`.
+
+        In a user's `program`, more is watched than its requests, and a table is opened when it is first asked for: a process that never comes to one does not pay
+        for it.  Otherwise those of every trial are opened now.
 
         Raises:
-            OSError: there is no room.
+            OSError: there is no room; of a program's tables that is told at its end.
         """
-        self.attempts = Table(folder, "attempts")
-        self.connections = Table(folder, "connections")
-        self.iterations = Table(folder, "iterations")
-        self.pauses = Table(folder, "pauses")
-        self.executor = Table(folder, "executor")
-        self.samples = Table(folder, "samples")
-        self._events: Table | None = None
         self._folder = folder
+        self._opening = allocate_lock()
+        self.program = program
         self.requests = itertools.count(1)
         self.counters: dict[str, int] = {}
         self.level = 0  # index in bootstrap.LEVELS
@@ -121,6 +149,39 @@ class Rows:
         #: instrument or column → why it is not observed
         self.dropped: dict[str, str] = {}
         self.warnings: list[str] = []
+        #: of a program: part of the account → what it says, asked when the account is written
+        self.told: dict[str, Callable[[], Any]] = {}
+        #: of a program: (what, place, bound) → [how many were made, nanoseconds of CPU or -1]; see `made`
+        self.made: dict[tuple[str, int, int], list[int]] = {}
+        #: of a program: called with (row, library, whose place) for each request that enters a client; see `requests_made`
+        self.note_request: Callable[..., None] = _nobody_asks
+        if not program:
+            for name in SCENARIO_TABLES:
+                getattr(self, name)
+
+    def __getattr__(self, name: str) -> Table:
+        """Open the table called `name`.
+
+        Raises:
+            OSError: there is no room, and this is no program of a user's, which would meet it anywhere.
+        """
+        if name not in OPENED:
+            raise AttributeError(name)
+        with self._opening:  # two threads may ask for it at once
+            opened: Table | None = vars(self).get(name)
+            if opened is None:
+                opened = self._open("requests" if name == "requests_made" else name)
+                setattr(self, name, opened)
+        return opened
+
+    def _open(self, name: str) -> Table:
+        try:
+            return Table(self._folder, name)
+        except OSError as error:
+            if not self.program:
+                raise
+            self.drop(name, error)
+            return Table.nowhere(name)
 
     def drop(self, name: str, error: BaseException) -> None:
         """An instrument or a probe failed while the program ran: note why; it must have taken itself out of the way."""
@@ -129,23 +190,11 @@ class Rows:
 
     @property
     def tables(self) -> "tuple[Table, ...]":
-        """All of them."""
-        always = (self.attempts, self.connections, self.iterations, self.pauses, self.executor, self.samples)
-        return always if self._events is None else (*always, self._events)
+        """Those that are open."""
+        return tuple(part for part in vars(self).values() if isinstance(part, Table))
 
-    @property
-    def events(self) -> Table:
-        """What the libraries' public events said, in the verify mode; made when it is first asked for.
-
-        Raises:
-            OSError: there is no room.
-        """
-        if self._events is None:
-            self._events = Table(self._folder, "events")
-        return self._events
-
-    def begin_request(self) -> int:
-        """The row of a request that enters a client, in the request's own task: the one that a driver marked, or a new one.
+    def begin_request(self, library: str = "") -> int:
+        """The row of a request that enters a client, in the request's own task: the one that a driver marked, or a new one; `library` is its name.
 
         It becomes the running task's.  What that task asked for before is over, however it ended.
         """
@@ -153,19 +202,20 @@ class Rows:
         row = current()
         if row and words_[row + _FLAGS] & MARKED:
             return row
-        row = self._open_request()
+        row = self._open_request(library)
         words_[row + _FLAGS] = ENTERED
         return row
 
-    def _open_request(self) -> int:
+    def _open_request(self, library: str) -> int:
         row = self.attempts.open()
         words_ = self.attempts.words
         words_[row + A["request"]] = next(self.requests) & MASK
         words_[row + A["first_run"]] = now() >> TICK_SHIFT & MASK
         set_current(row)
+        self.note_request(row, library)
         return row
 
-    def begin_attempt(self) -> int:
+    def begin_attempt(self, library: str = "") -> int:
         """The row of an attempt that reaches a pool: the request's first row, or a new one for a retry or a redirect.
 
         Stamps `enqueued` and makes it the running task's.  A library that is used below its public entry makes a new request each time.
@@ -173,13 +223,19 @@ class Rows:
         words_ = self.attempts.words
         row = current()
         if not row:
-            row = self._open_request()
+            row = self._open_request(library)
         elif words_[row + ENQUEUED]:
-            row = self._open_attempt(row) if words_[row + _FLAGS] & (ENTERED | MARKED) else self._open_request()
+            row = self._open_attempt(row) if words_[row + _FLAGS] & (ENTERED | MARKED) else self._open_request(library)
         words_[row + ENQUEUED] = now() >> TICK_SHIFT & MASK
         return row
 
     def _open_attempt(self, last: int) -> int:
+        """`next_attempt`, made by the running task."""
+        row = self.next_attempt(last)
+        set_current(row)
+        return row
+
+    def next_attempt(self, last: int) -> int:
         """One more attempt of the request whose last one is in `last`: a redirect where an answer sent it on, else a retry."""
         words_ = self.attempts.words
         row = self.attempts.open()
@@ -189,7 +245,6 @@ class Rows:
         number, hop = (flags >> 16 & 0xFF) + 1, (flags >> 24) + redirected
         words_[row + A["request"]] = words_[last + A["request"]]
         words_[row + _FLAGS] = min(hop, 0xFF) << 24 | min(number, 0xFF) << 16 | flags & (ENTERED | MARKED)
-        set_current(row)
         return row
 
     def end_attempts(self, row: int) -> None:

@@ -8,7 +8,9 @@ def ending(error: BaseException) -> str:
     names = {base.__name__ for base in type(error).__mro__}
     if names & {"CancelledError", "Cancelled", "GeneratorExit"}:
         return "cancelled"
-    return "timed_out" if names & {"TimeoutError", "TimeoutException"} else "error"
+    if "NewConnectionError" in names:  # of urllib3, where it is a kind of time-out
+        return "error"
+    return "timed_out" if names & {"TimeoutError", "TimeoutException", "Timeout"} else "error"
 
 
 def handled_by(error: BaseException, *packages: str) -> bool:

@@ -23,6 +23,9 @@ NUMBER, QUEUED, THREADS, BUSY, STARTED, ENDED = (W[name] for name in ("executor"
 
 Method = Callable[..., Any]
 
+#: thread → the row of the call that it works on
+WORKING: "dict[int, int]" = {}
+
 
 class Probe:
     """Stamps the calls of all executors into `table`.
@@ -85,6 +88,7 @@ class Probe:
         words_[row + QUEUED] = executor._work_queue.qsize() + 1
         words_[row + THREADS] = len(executor._threads)
         item._loopdiag_row, item._loopdiag_busy = row, busy
+        item.future._loopdiag_row = row
 
     def make_run(self, before: Method) -> Method:
         """For ``_WorkItem.run``, in the executor's thread."""
@@ -95,7 +99,7 @@ class Probe:
             if not row or not self.on or self_.future.cancelled():
                 return before(self_, *args)
             try:
-                busy[thread] = row
+                busy[thread] = WORKING[thread] = row
                 words_[row + BUSY] = len(busy)
                 words_[row + STARTED] = now() >> TICK_SHIFT & MASK
             except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
@@ -106,6 +110,7 @@ class Probe:
                 self_ = None  # as the patched method does: the traceback of a call that raised would keep its item alive
                 words_[row + ENDED] = now() >> TICK_SHIFT & MASK
                 busy.pop(thread, None)
+                WORKING.pop(thread, None)
 
         return run
 

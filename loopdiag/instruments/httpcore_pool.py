@@ -16,6 +16,7 @@ from typing import Any
 from . import httpcore_events, httpcore_wire
 from .context import LINK, A, Rows, current
 from .patching import Missing, original, replace
+from .pools_seen import note_pool
 from .recorder import now
 from .schema import MASK, TICK_SHIFT
 
@@ -34,7 +35,7 @@ def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     if "_loopdiag_watched" in vars(pool):  # the same library under two names
         return {}
     pool._loopdiag_watched = True
-    _entry(rows, pool)
+    _entry(rows, pool, module.__name__)
     missing: dict[str, str] = {}
     for group, columns in GROUPS:
         try:
@@ -49,10 +50,10 @@ def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     return missing
 
 
-def _entry(rows: Rows, pool: Any) -> None:
+def _entry(rows: Rows, pool: Any, library: str) -> None:
     def make_handle(before: Method) -> Method:
         def handle_async_request(self: Any, request: Any) -> Any:
-            rows.begin_attempt()
+            rows.begin_attempt(library)
             return before(self, request)
 
         return handle_async_request
@@ -116,6 +117,23 @@ def _scans(rows: Rows, library: str) -> None:
         return _assign_requests_to_connections
 
     replace(pool, "_assign_requests_to_connections", make_scan)
+
+
+def _limits(rows: Rows, library: str) -> None:
+    """Note the limits of every pool that a program makes."""
+    if not rows.program:
+        return
+    pool = original(import_module(library + "._async.connection_pool"), "AsyncConnectionPool")
+    client = "httpx2" if library == "httpcore2" else "httpx"
+
+    def make_init(before: Method) -> Method:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the patched method's own name
+            before(self, *args, **kwargs)
+            note_pool(rows, client, getattr(self, "_max_connections", None), None, getattr(self, "_max_keepalive_connections", None))
+
+        return __init__
+
+    replace(pool, "__init__", make_init)
 
 
 def _orphans(rows: Rows, library: str) -> None:
@@ -184,6 +202,7 @@ GROUPS: "tuple[tuple[Callable[[Rows, str], None], tuple[str, ...]], ...]" = (
     (_assignment, ("attempts.assigned", "attempts.assignments")),
     (_scans, ("counters.pool_scans", "counters.pool_scan_ns", "counters.pool_scanned")),
     (_orphans, ("counters.pool_orphans",)),
+    (_limits, ()),
     (_connection, ("attempts.resumed", "attempts.connection", "connections.t0")),
     (httpcore_wire.made, ("connections.made", "connections.requests")),
     (httpcore_wire.exchange, ("attempts.send_end", "attempts.headers", "attempts.released", *OCTETS)),

@@ -22,10 +22,11 @@ def install(rows: Rows, module: ModuleType) -> None:
     if "_loopdiag_entered" in vars(client):  # the same library under two names
         return
     client._loopdiag_entered = True
+    library = module.__name__
 
     def make_enter(before: Method) -> Method:
         def _set_timeout(self: Any, request: Any) -> Any:
-            rows.begin_request()
+            rows.begin_request(library)
             return before(self, request)
 
         return _set_timeout

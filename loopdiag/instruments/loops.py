@@ -29,6 +29,10 @@ class Never:
         """Never called."""
 
 
+def _nobody(_began: int, _ended: int) -> None:
+    """Wants to know of a long iteration."""
+
+
 class Watched:
     """One loop's record.
 
@@ -36,15 +40,20 @@ class Watched:
         number: counted from 1 in the order of the loops' first runs; 0 before.
         sampler: its ``due`` (nanoseconds) is compared once an iteration, its ``take()`` called then.
         schedule: the loop's `scheduling.Schedule`, where there is one.
+        busy: of a time, in nanoseconds: how long by then the loop has run callbacks since it last waited; None where nobody knows.
+        long_ns, stalled: an iteration that ran for longer than `long_ns` is told to ``stalled(began, ended)`` when it is over.
         begin, end, close: called, each with its probe's name, before and after a run, and before the loop closes.
     """
 
-    __slots__ = ("begin", "close", "end", "number", "sampler", "schedule")
+    __slots__ = ("begin", "busy", "close", "end", "long_ns", "number", "sampler", "schedule", "stalled")
 
     def __init__(self) -> None:
         self.number = 0
         self.sampler: Any = Never()
         self.schedule: Any = None
+        self.busy: Callable[[int], int] | None = None
+        self.long_ns = Never.due
+        self.stalled: Callable[[int, int], None] = _nobody
         self.begin: list[tuple[str, Callable[[], None]]] = []
         self.end: list[tuple[str, Callable[[], None]]] = []
         self.close: list[tuple[str, Callable[[], None]]] = []
@@ -103,6 +112,8 @@ class Loops:
                 return before(self_)  # it says itself what is wrong
             if not watched.number:
                 watched.number = next(_numbers)
+                if self._rows.program:
+                    self._rows.counters["program.loop." + type(self_).__module__.partition(".")[0]] = 1
                 self._each(self.first_run, self_, watched)
             self._notice_debug(self_)
             self._each(watched.begin)

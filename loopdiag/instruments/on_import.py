@@ -2,24 +2,27 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-Callback = Callable[[ModuleType], None]
+if TYPE_CHECKING:  # importing these takes as long as a small program
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+Callback = Callable[[Any], None]
 
 
-class _AfterLoad(Loader):
+class _AfterLoad:
     """A module's own loader, and then the callbacks."""
 
-    def __init__(self, loader: Loader, callbacks: "list[Callback]") -> None:
+    def __init__(self, loader: Any, callbacks: "list[Callback]") -> None:
         self._loader = loader
         self._callbacks = callbacks
 
-    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
-        return self._loader.create_module(spec)
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
+        made: ModuleType | None = self._loader.create_module(spec)
+        return made
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         spec = module.__spec__
         if spec is not None:
             spec.loader = self._loader  # whoever asks the module sees its real loader
@@ -29,7 +32,7 @@ class _AfterLoad(Loader):
             callback(module)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds what the finders behind it find, for the watched names only."""
 
     def __init__(self) -> None:
@@ -52,7 +55,7 @@ class _Finder(MetaPathFinder):
         finally:
             self._asking.discard(name)
         if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _AfterLoad(spec.loader, self.watched.pop(name))
+            spec.loader = _AfterLoad(spec.loader, self.watched.pop(name))  # type: ignore[assignment] # a loader by what it does, as the import system asks
         return spec
 
 

@@ -91,6 +91,20 @@ class Table:
         self._count = itertools.count(1)  # row 0 is the sink; next() is atomic, so threads need no lock
         self.following = self._count.__next__
 
+    @classmethod
+    def nowhere(cls, name: str) -> "Table":
+        """A table that has no room at all, in memory: its sink takes every stamp, and every row is lost."""
+        table = cls.__new__(cls)
+        table.name, table.row_words = name, row_words(TABLES[name])
+        table.row_bytes = table.row_words * 4
+        table.capacity = table.reserved = table.lost = table.base = 0
+        table.map = mmap.mmap(-1, mmap.PAGESIZE)
+        view = memoryview(table.map)
+        table.words, table.quads = view.cast("I"), view.cast("Q")
+        table.following = itertools.count(1).__next__
+        table._count = itertools.count(1)
+        return table
+
     def _reserve(self) -> None:
         """Reserve disk space for one more block, and let go of the memory of the one before the last.
 

@@ -187,6 +187,13 @@ FLAGS = {
 }
 
 
+#: the library that a request entered by, as in `model.program.LIBRARIES`
+LIBRARIES = {
+    name: number
+    for number, name in enumerate(("", "aiohttp", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "requests", "http.client"))
+}
+
+
 def words(table: dict[str, str]) -> dict[str, int]:
     """Offset of each field in 32-bit words; a 64-bit field takes two."""
     offsets, at = {}, 0

@@ -129,7 +129,7 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-def recorder(  # noqa: PLR0913, PLR0917 - what an iteration's row is made of
+def recorder(  # noqa: PLR0913, PLR0915, PLR0917 - what an iteration's row is made of
     uv: Any,
     pointer: int,
     info: Any,
@@ -159,6 +159,8 @@ def recorder(  # noqa: PLR0913, PLR0917 - what an iteration's row is made of
                     words_[last + POLL] = waited >> TICK_SHIFT & MASK
                 if ran > 0:
                     words_[last + RUN] = ran >> TICK_SHIFT & MASK
+                    if ran > watched.long_ns:
+                        watched.stalled(begun + waited, at)
             if info is not None:
                 info(pointer, address)
                 if last:
@@ -181,11 +183,17 @@ def recorder(  # noqa: PLR0913, PLR0917 - what an iteration's row is made of
     def end() -> None:
         nonlocal last
         if last:
-            waited = idle_time(pointer) - idle
+            waited, at = idle_time(pointer) - idle, now()
             words_[last + POLL] = waited >> TICK_SHIFT & MASK
-            words_[last + RUN] = max(0, now() - begun - waited) >> TICK_SHIFT & MASK
+            words_[last + RUN] = max(0, at - begun - waited) >> TICK_SHIFT & MASK
+            if at - begun - waited > watched.long_ns:
+                watched.stalled(begun + waited, at)
         last = 0
 
+    def busy(at: int) -> int:
+        return at - begun - idle_time(pointer) + idle if last else 0  # libuv counts its idle time on while it waits
+
+    watched.busy = busy
     return prepared, begin, end
 
 

@@ -1,37 +1,53 @@
 """Injected through PYTHONPATH: starts loopdiag's instruments, then hands over to the program's own sitecustomize.
 
-Nothing here may break the program: whatever goes wrong is written to the recording and the program runs on unobserved.
+Nothing here may break the program: whatever goes wrong is written to the recording and the program runs on unobserved.  Pythons that are too old for the
+instruments have to read this file, too.
 """
 
 import os
 import sys
+
+OLDEST = (3, 10)
 
 
 def _start() -> None:
     folder = os.environ.get("LOOPDIAG_RECORD")
     if not folder:
         return
-    import importlib.util
-
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    program = os.environ.get("LOOPDIAG_PROGRAM") == "1"
     try:
-        spec = importlib.util.spec_from_file_location(
-            "loopdiag_instruments", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
-        )
-        if spec is None or spec.loader is None:
-            raise ImportError("no loader for " + package)  # noqa: TRY301 - told like every other failure, below
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["loopdiag_instruments"] = module
-        spec.loader.exec_module(module)
-        bootstrap = importlib.import_module("loopdiag_instruments.bootstrap")
-        bootstrap.start(folder)
+        _require_known_python()
+        _load()
+        import importlib
+
+        if program:
+            importlib.import_module("loopdiag_instruments.processes").start(folder)
+        else:
+            importlib.import_module("loopdiag_instruments.bootstrap").start(folder)
     except Exception as error:  # noqa: BLE001 - the program must run on, whatever it is
         sys.modules.pop("loopdiag_instruments", None)
+        name = "failed-" + str(os.getpid()) if program else "instruments.failed"
         try:
-            with open(os.path.join(folder, "instruments.failed"), "w") as file:
-                file.write(f"{type(error).__name__}: {error}")
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(str(error) if isinstance(error, NotImplementedError) else "{}: {}".format(type(error).__name__, error))  # noqa: UP032 - read by old Pythons
         except OSError:
             pass
+
+
+def _require_known_python() -> None:
+    implementation = getattr(sys.implementation, "name", "")
+    version = ".".join(map(str, sys.version_info[:2]))
+    if implementation != "cpython":
+        raise NotImplementedError("the program runs on " + implementation + " " + version + "; the instruments know CPython alone")
+    if sys.version_info < OLDEST:
+        raise NotImplementedError("the program runs on Python " + version + "; the instruments need Python 3.10 or newer")
+
+
+def _load() -> None:
+    """Put the instruments' package there under a name of its own, whatever the program has on its path."""
+    package = type(sys)("loopdiag_instruments")
+    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    sys.modules["loopdiag_instruments"] = package
 
 
 def _hand_over() -> None:

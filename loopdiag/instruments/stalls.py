@@ -1,0 +1,233 @@
+"""What a loop's thread does where one iteration takes long: a thread of our own looks at it every few milliseconds, while it lasts.
+
+A look takes the thread's innermost frame (`sys._current_frames`), whether it runs or sleeps, and the system call that it sleeps in, where the kernel tells.  The row
+is written by the loop itself, when the iteration is over; an iteration in which C code kept the interpreter's lock has one look, at its end, or none.
+While a loop waits for its sockets nobody looks at it.  A loop's looks end with its run.
+"""
+
+import os
+import struct
+import sys
+import threading
+import time
+from _thread import get_ident, get_native_id, start_new_thread
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import Any
+
+from . import places
+from .context import Rows
+from .dropping import Drop
+from .loops import Watched, loops_of
+from .recorder import now
+from .schema import MASK, TICK_SHIFT
+
+NAME = "stalls"
+LONG_NS = 5_000_000
+#: between two looks while one iteration lasts, up to the third if it lasts very long; where none does, twice as long each time, up to the second: to wake up costs
+EVERY_NS, SELDOM_NS, LONGEST_NS = 5_000_000, 20_000_000, 50_000_000
+SHARE = 8  # of the time that an iteration has lasted, before it is looked at again
+LATE_NS = 3_000_000  # whoever wakes up later than that has waited for the interpreter's lock
+FUTEX = {"x86_64": 202, "aarch64": 98}.get(os.uname().machine, -1)  # where a thread waits for a lock: perhaps the interpreter's
+SAME_NS = 1_000_000  # two readings of when one iteration began differ by less
+
+pack_into = struct.Struct("<Q8I").pack_into  # of schema.STALL
+
+#: what the innermost line was doing: (place, leaf, system call plus 1)
+Sight = tuple[int, int, int]
+
+
+class Watch:
+    """One loop, while it runs."""
+
+    __slots__ = ("_clock", "_cpu_at", "_cpu_ns", "_folder", "began", "busy", "ident", "looks", "number", "running", "sights")
+
+    def __init__(self, number: int, busy: "Callable[[int], int]") -> None:
+        self.number, self.busy = number, busy
+        self.ident = get_ident()
+        self._folder = f"/proc/self/task/{get_native_id()}/"
+        self._clock = time.pthread_getcpuclockid(self.ident)
+        self._cpu_ns = self._cpu_at = 0
+        self.began = self.looks = self.running = 0
+        self.sights: dict[Sight, int] = {}
+
+    def begin(self, began: int) -> None:
+        """The looks that follow are of the iteration that began then."""
+        self.began, self.looks, self.running, self.sights = began, 0, 0, {}
+        self._cpu_at = 0
+
+    def runs(self, late: bool) -> "tuple[bool, int]":
+        """Whether the thread is on a CPU, or would be, and the system call that it sleeps in plus 1; 0: none, or the kernel does not tell.
+
+        To look makes a thread that runs Python wait for the interpreter's lock.  What tells it from one that sleeps is the CPU that it has used since the last
+        look; at the first one, that whoever looks had to wait for that lock.
+        """
+        cpu, at = time.clock_gettime_ns(self._clock), now()
+        used = late if not self._cpu_at else 2 * (cpu - self._cpu_ns) > at - self._cpu_at
+        self._cpu_ns, self._cpu_at = cpu, at
+        state, call = self._state()
+        if state == "R" or self.busy(now()) <= LONG_NS:  # the iteration is over: what it does now is something else
+            return state == "R" or used, 0
+        if call and call != FUTEX + 1:
+            return False, call
+        return (True, 0) if used else (False, call)
+
+    def _state(self) -> "tuple[str, int]":
+        """What the kernel says of the thread: its state's letter, and the system call that it is in plus 1."""
+        return _state(self._folder + "stat"), _syscall(self._folder + "syscall")
+
+
+def _state(path: str) -> str:
+    with open(path, "rb") as file:
+        return file.read(256).rpartition(b") ")[2][:1].decode("latin-1")
+
+
+def _syscall(path: str) -> int:
+    try:
+        with open(path, "rb") as file:
+            word = file.read(64).split()[0]
+    except (OSError, IndexError):
+        return 0  # a kernel that does not tell
+    return int(word) + 1 & MASK if word.isdigit() else 0
+
+
+class Monitor:
+    """The looking thread and the loops that it looks at."""
+
+    def __init__(self, rows: Rows, give_up: "Callable[[BaseException], None]") -> None:
+        self._rows, self._give_up = rows, give_up
+        self._watches: dict[int, Watch] = {}  # by the loop's number
+        self._lock = threading.Lock()  # a loop's pointers are not asked while it is being closed
+        self._process = os.getpid()
+        self._running = False
+        self._longest_ns = 0  # of the iterations that last
+        self.looks = self.spent_ns = 0
+
+    def begin(self, watch: Watch) -> None:
+        """A loop's run begins, in this thread."""
+        if os.getpid() != self._process:
+            return  # a forked child has no such thread, and whoever held the lock is not there
+        with self._lock:
+            self._watches[watch.number] = watch
+            if not self._running:
+                self._running = True
+                start_new_thread(self._run, ())
+
+    def end(self, number: int) -> None:
+        """It is over."""
+        if os.getpid() == self._process:
+            with self._lock:
+                self._watches.pop(number, None)
+
+    def stalled(self, number: int, began: int, ended: int) -> None:
+        """The iteration from `began` to `ended` was a long one: write its row."""
+        watch = self._watches.get(number)
+        place = leaf = call = looks = running = 0
+        if watch is not None and watch.looks and abs(watch.began - began) < SAME_NS:
+            looks, running, sights = watch.looks, watch.running, watch.sights
+            place, leaf, call = most_seen(sights)
+        if watch is not None:
+            watch.begin(0)
+        length = min((ended - began) >> TICK_SHIFT, MASK)
+        self._rows.stalls.open_with(pack_into, began, length, looks, running, place, leaf, call, number, 0)
+
+    def _run(self) -> None:
+        spent_ns, pause_ns, late = self.spent_ns, EVERY_NS, False
+        try:
+            while True:
+                looks = self.looks
+                if not self._round(late=late):
+                    return
+                lasting = self.looks > looks
+                pause_ns = min(max(EVERY_NS, self._longest_ns // SHARE), LONGEST_NS) if lasting else min(2 * pause_ns, SELDOM_NS)
+                self.spent_ns = spent_ns + time.thread_time_ns()
+                due = now() + pause_ns
+                time.sleep(pause_ns / 1e9)
+                late = now() - due > LATE_NS
+        except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
+            self._watches.clear()
+            self._give_up(error)
+
+    def _round(self, *, late: bool) -> bool:
+        """Look at each loop once; whether there is one."""
+        self._longest_ns = 0
+        with self._lock:
+            watches = tuple(self._watches.values())
+            if not watches:
+                self._running = False
+            for watch in watches:
+                at = now()
+                busy = watch.busy(at)
+                self._longest_ns = max(self._longest_ns, busy)
+                if busy > LONG_NS:
+                    self._look(watch, at - busy, late=late)
+        return bool(watches)
+
+    def _look(self, watch: Watch, began: int, *, late: bool) -> None:
+        if abs(watch.began - began) > SAME_NS:
+            watch.begin(began)
+        frame = sys._current_frames().get(watch.ident)
+        if frame is None:
+            return
+        place, leaf = places.of_frame(frame), _leaf(frame)
+        frame = None
+        running, call = watch.runs(late)
+        sight = (place, leaf, call)
+        watch.sights[sight] = watch.sights.get(sight, 0) + 1
+        watch.running += running
+        watch.looks += 1
+        self.looks += 1
+
+
+def _leaf(frame: "FrameType | None") -> int:
+    """The innermost line that is not ours."""
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(places.OURS):
+            return places.of_line(frame)
+        frame = frame.f_back
+    return 0
+
+
+def most_seen(sights: "dict[Sight, int]") -> Sight:
+    """The program's line that most looks saw, and the innermost line and the system call that most of those saw."""
+    by_place: dict[int, int] = {}
+    for (place, _, _), count in sights.items():
+        by_place[place] = by_place.get(place, 0) + count
+    best = max(by_place, key=lambda place: by_place[place])
+    return max((sight for sight in sights if sight[0] == best), key=lambda sight: sights[sight])
+
+
+def install(rows: Rows, module: ModuleType) -> None:
+    """Look at every loop that `module` makes."""
+    give_up = Drop(rows, NAME)
+    monitor = _monitor(rows, give_up)
+
+    def attach(_loop: Any, watched: Watched) -> None:
+        if give_up.done:
+            return
+        rows.stalls  # noqa: B018 - opened now, which takes milliseconds, and not in the midst of the program
+
+        def stalled(began: int, ended: int) -> None:
+            monitor.stalled(watched.number, began, ended)
+
+        def begin() -> None:
+            if watched.busy is not None and not give_up.done:
+                watched.long_ns, watched.stalled = LONG_NS, stalled
+                monitor.begin(Watch(watched.number, watched.busy))
+
+        def end() -> None:
+            monitor.end(watched.number)
+
+        watched.begin.append((NAME, begin))
+        watched.end.append((NAME, end))
+
+    loops_of(rows, module).first_run.append((NAME, attach))
+
+
+def _monitor(rows: Rows, give_up: Drop) -> Monitor:
+    """The one of this process."""
+    found: Monitor | None = vars(rows).get("monitor")
+    if found is None:
+        made = found = rows.monitor = Monitor(rows, give_up)  # type: ignore[attr-defined] # of programs alone
+        rows.costs[NAME] = lambda: (1, float(made.spent_ns))
+    return found
