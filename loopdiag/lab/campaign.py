@@ -12,14 +12,14 @@ from importlib.metadata import version
 
 import msgspec
 
-from loopdiag.errors import InputError, LoopdiagError, TargetDied
+from loopdiag.errors import LoopdiagError, TargetDied
 from loopdiag.lab.cells import HalfWidth, Predict
-from loopdiag.lab.clients import CLIENTS
 from loopdiag.lab.injection import injected_environment
 from loopdiag.lab.interrupts import Interrupts
 from loopdiag.lab.job import Job
-from loopdiag.lab.loops import LOOPS
 from loopdiag.lab.plan import Plan
+from loopdiag.lab.program_trial import Heard, ProgramBench
+from loopdiag.lab.runnable import check
 from loopdiag.lab.store import Store
 from loopdiag.lab.trial import Bench, Inject, Target
 from loopdiag.lab.watching import Progress, Silent
@@ -48,6 +48,7 @@ class World:
     inject: Inject = injected_environment
     command: tuple[str, ...] = ()  # of a worker; empty: the real one
     profiler: tuple[str, ...] = ()  # of py-spy; empty: the real one
+    heard: Heard | None = None  # of a program's output; None: nobody listens
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -96,35 +97,14 @@ def record(  # noqa: PLR0913 - the analysis comes in as functions, because the l
         TargetDied: the embedded target never came up.
     """
     check(scenario, live_allowed=live_allowed)
-    pace_s = 60 / scenario.live.runs_per_minute if scenario.target.live else 0.0
+    live = scenario.target.live and scenario.program is None
+    pace_s = 60 / scenario.live.runs_per_minute if live else 0.0
     budget_s = scenario.sweep.budget_s if deadline is None else min(scenario.sweep.budget_s, max(0.0, deadline - world.clock()))
-    max_n = scenario.live.max_n if scenario.target.live else None
+    max_n = scenario.live.max_n if live else None
     plan = Plan(scenario, predict=predict, half_width=half_width, budget_s=budget_s, least_s=pace_s, max_n=max_n)
     with Interrupts() as interrupts:
         run = Run(scenario, store, environment, progress or Silent(), world, interrupts)
         return run.through(plan, pace_s)
-
-
-def check(scenario: Scenario, *, live_allowed: bool) -> None:
-    """Whether every arm can run here, and may.
-
-    Raises:
-        InputError: one line a fault.
-    """
-    faults: list[str] = []
-    for arm in scenario.arms:
-        try:
-            client, loop = CLIENTS[arm.client], LOOPS[arm.loop]
-        except InputError as fault:
-            faults += fault.faults
-            continue
-        faults += [f"arm {arm.name}: {why}" for why in (client.available(), loop.available()) if why]
-        if loop.virtual and arm.client != "fake":
-            faults.append(f"arm {arm.name}: virtual time is for the fake client only; a real one needs asyncio or uvloop")
-    if scenario.target.live and not live_allowed:
-        faults.append(f"target.url is {scenario.target.url}, somebody's live server: give --live to send requests there")
-    if faults:
-        raise InputError(*dict.fromkeys(faults))
 
 
 class Run:
@@ -135,7 +115,7 @@ class Run:
     ) -> None:
         self._scenario, self._store, self._environment = scenario, store, environment
         self._progress, self._world, self._interrupts = progress, world, interrupts
-        self._bench: Bench | None = None
+        self._bench: Bench | ProgramBench | None = None
         self._restarts = 0
         self._next_turn = 0.0
         self._trials: list[TrialResult] = []
@@ -176,17 +156,22 @@ class Run:
             self._open()
 
     def _open(self) -> None:
+        world, held = self._world, self._interrupts.held
+        if self._scenario.program is not None:  # it has a target of its own
+            self._bench = ProgramBench(heard=world.heard, profiler=world.profiler, held=held)
+            return
         target = None
         if not self._scenario.target.live and any(arm.client != "fake" for arm in self._scenario.arms):
             target = self._world.start(self._scenario, self._environment.server_cores)
         cores = len(self._environment.server_cores)
-        world, held = self._world, self._interrupts.held
         self._bench = Bench(target, server_cores=cores, inject=world.inject, command=world.command, profiler=world.profiler, held=held)
 
     def close(self) -> None:
         """End the target."""
         if self._bench is not None and self._bench.target is not None:
             self._bench.target.stop()
+        if isinstance(self._bench, ProgramBench):
+            self._bench.close()
 
     def _again(self, trial: str) -> None:
         """Start the target once more; raises TargetDied the second time."""

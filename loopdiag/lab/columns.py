@@ -57,6 +57,16 @@ def load(folder: Path) -> "dict[str, Array]":
     return tables
 
 
+def opened(path: Path) -> int:
+    """How many rows of an instrument's table were opened, the sink not counted; 0 where there is no such table."""
+    import numpy as np
+
+    try:
+        return _opened(np.load(path, mmap_mode="r")) - 1
+    except (OSError, ValueError):
+        return 0
+
+
 def _opened(table: "Array") -> int:
     """How many rows from the sink to the last that was opened; rows are opened in order, so one block without any is the end."""
     import numpy as np

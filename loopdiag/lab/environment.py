@@ -92,8 +92,10 @@ def _can_pin() -> bool:
 
 
 def _pinned(scenario: Scenario | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Pin both where there is an embedded server; a client alone may run where it likes."""
-    if scenario is not None and (scenario.target.live or all(arm.client == "fake" for arm in scenario.arms)):
+    """Pin both where there is an embedded server; a client alone, and a user's program, may run where it likes."""
+    if scenario is not None and (
+        scenario.program is not None or scenario.target.live or all(arm.client == "fake" for arm in scenario.arms)
+    ):
         return (), ()
     return client_and_server_cores()
 

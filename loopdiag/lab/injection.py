@@ -13,6 +13,7 @@ from loopdiag.model.value import Value
 
 LIGHT = Instruments()
 SITE = Path(instruments.__file__).parent / "site"
+PROCESS = "process.json"  # what one process of a program says of itself
 
 
 class Observed(Value, frozen=True, kw_only=True):

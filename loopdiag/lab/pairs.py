@@ -102,6 +102,8 @@ def run_pairs(  # noqa: PLR0913 - who runs, what, where, and who watches
                 run.stop("; ".join(fault.faults))
         finally:
             interrupts.done()
+            for run in runs:
+                run.close()  # leaves a target that is shared
             if targets is None:
                 shared.close()
         return tuple(run.finish() for run in runs)

@@ -26,7 +26,8 @@ class Profiles:
     """
 
     def __init__(self, scenario: Scenario, predict: Predict, share_s: float) -> None:
-        self._asked, self._predict, self._share_s = scenario.profile, predict, share_s
+        self._predict, self._share_s = predict, share_s
+        self._calls = scenario.profile.calls and scenario.program is None  # nobody counts the calls of a program of the user's own
         # a live target is asked for no more than the law needs, and the fake client runs no code that anybody else's does
         self._arms = (
             set() if scenario.target.live or not scenario.profile.enabled else {a.name for a in scenario.arms if a.client != "fake"}
@@ -51,7 +52,7 @@ class Profiles:
         if name in self._arms and name not in self._chosen:
             chosen = [state.cell(n, "profile") for n in self._values(state)]
             small = [n for n in state.measured() if n <= CALLS_N]
-            if self._asked.calls and small and self._cost_s(state, state.cell(small[0], "calls")) <= SHARE * self._share_s:
+            if self._calls and small and self._cost_s(state, state.cell(small[0], "calls")) <= SHARE * self._share_s:
                 chosen.append(state.cell(small[0], "calls"))
             for cell in chosen:
                 cell.given_up = self._given_up.get(cell.tier)

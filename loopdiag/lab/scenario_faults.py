@@ -25,9 +25,14 @@ def scenario_faults(scenario: Scenario, wrong: set[str]) -> list[Fault]:
     """Return everything that is wrong between the scenario's keys, but for the files of its tables; `wrong` is known already."""
     return [
         *(_address_faults(scenario.target) if not wrong & {"target", "target.url", "target.path"} else ()),
-        *_arm_faults(scenario, exact=not any(key.startswith("arms[") for key in wrong)),
+        *(_arm_faults(scenario, exact=not any(key.startswith("arms[") for key in wrong)) if not _programs(scenario, wrong) else ()),
         *judge(TABLES, scenario, wrong),
     ]
+
+
+def _programs(scenario: Scenario, wrong: set[str]) -> bool:
+    """Whether a program is to be run, whose only arm the tables of rules judge; one that could not be read is one, too."""
+    return scenario.program is not None or any(key.partition(".")[0] == "program" for key in wrong)
 
 
 def _arm_faults(scenario: Scenario, *, exact: bool) -> Iterator[Fault]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loopdiag.errors import InputError
+from loopdiag.lab.program_start import ARM
 from loopdiag.lab.scenario_faults import parse_arm, resolve_tables, scenario_faults
 from loopdiag.lab.scenario_overrides import apply_overrides
 from loopdiag.lab.scenario_text import to_toml
@@ -93,8 +94,10 @@ def _toml(text: str, source: str) -> dict[str, object]:
 
 
 def _with_arms(plain: dict[str, object]) -> Mapping[str, object]:
-    """Replace arms written as ``"CLIENT/LOOP"`` by tables; what has another form stays, for the reader to refuse."""
+    """Replace arms written as ``"CLIENT/LOOP"`` by tables, and give a program the only one that it has; what has another form stays, for the reader to refuse."""
     arms = plain.get("arms")
+    if arms is None and "program" in plain:
+        return {**plain, "arms": [{"client": ARM.client, "loop": ARM.loop}]}
     if not isinstance(arms, list):
         return plain
     parsed = [(arm, parse_arm(arm) if isinstance(arm, str) else None) for arm in arms]

@@ -23,7 +23,14 @@ LIVE: Final = "target.url names a server of its own; this describes the embedded
 HTTP2: Final = "HTTP/2 has no field that ends a connection after an answer"
 FAKE: Final = "the client fake opens no socket, and there is no other arm"
 
+PROGRAM: Final = "[program] is run instead, and fetches as it likes"
+
 NO_EFFECT: Final = (
+    *(
+        NoEffect(keys, "program", lambda s: s.program is not None, PROGRAM)
+        for keys in ("target.*", "workload.*", "pool.*", "fake.*", "live.*")
+    ),
+    NoEffect("knobs.*", "program", lambda s: s.program is None, "there is no [program] that could be changed from inside"),
     NoEffect("target.tls", "target.url", _live, "the scheme of target.url says whether there is TLS"),
     NoEffect("target.http", "target.url", _live, LIVE),
     NoEffect("target.service.*", "target.url", _live, LIVE),

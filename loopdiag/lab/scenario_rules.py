@@ -3,10 +3,23 @@
 import re
 from typing import Final
 
+from loopdiag.lab.program_start import ARM, PLACE
 from loopdiag.lab.rules import Range, Rule, Rules
 from loopdiag.lab.scenario_no_effect import NO_EFFECT, clients
 
 RULES: Final = (
+    Rule(
+        "arms",
+        "program",
+        lambda s: s.program is not None and s.arms != (ARM,),
+        "has no effect, because [program] is the only arm; remove the key",
+    ),
+    Rule(
+        "program",
+        "",
+        lambda s: s.program is not None and not (s.program.argv and any(PLACE in argument for argument in s.program.argv)),
+        'expected argv with {{n}} where the number of requests goes, such as argv = ["python", "client.py", "{{n}}"]',
+    ),
     Rule("arms", "", lambda s: not s.arms, 'expected at least one arm, such as "aiohttp/asyncio"'),
     Rule(
         "target.service.table",
@@ -107,7 +120,7 @@ RULES: Final = (
             lambda s, name=name: "fake" in clients(s) and getattr(s.target.service, name) is not None,  # type: ignore[misc] # mypy cannot type a lambda's default
             "the client fake cannot play this; remove the key, or the fake arm",
         )
-        for name in ("concurrency", "rate_per_s", "requests_per_connection", "bytes_per_s", "max_streams")
+        for name in ("concurrency", "rate_per_s", "requests_per_connection", "bytes_per_s", "max_streams", "backlog")
     ),
     *(
         rule
@@ -132,6 +145,21 @@ RULES: Final = (
         "arms",
         lambda s: "fake" in clients(s) and s.target.service.cpu_us > 0,
         "the client fake cannot play this; remove the key, or the fake arm",
+    ),
+    Rule(
+        "target.service.redirects",
+        "arms",
+        lambda s: "fake" in clients(s) and s.target.service.redirects > 0,
+        "the client fake cannot play this; remove the key, or the fake arm",
+    ),
+    *(
+        Rule(
+            f"target.service.{name}",
+            "target.http",
+            lambda s, name=name: s.target.http == "2" and bool(getattr(s.target.service, name)),  # type: ignore[misc] # mypy cannot type a lambda's default
+            'the embedded server for HTTP/2 does not know this; set http = "1.1", or remove the key',
+        )
+        for name in ("redirects", "backlog")
     ),
     Rule(
         "target.service.bytes_per_s",

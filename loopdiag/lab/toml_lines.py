@@ -8,6 +8,8 @@ _KEY: Final = rf"{_PART}(?:\s*\.\s*{_PART})*"
 _HEADER: Final = re.compile(rf"\s*(\[\[?)\s*({_KEY})\s*\]\]?\s*(?:#.*)?")
 _PAIR: Final = re.compile(rf"\s*({_KEY})\s*=")
 _NOISE: Final = re.compile(r""""(?:\\.|[^"\\\n])*"|'[^'\n]*'|#.*""")  # strings and comments: brackets in them close nothing
+#: strings of one line that are not empty: three quotes in them open nothing
+_STRING: Final = re.compile(r"""(?<!")"(?:\\.|[^"\\\n])+"(?!")|(?<!')'[^'\n]+'(?!')""")
 
 
 class KeyLines:
@@ -20,7 +22,8 @@ class KeyLines:
         quoted, depth = False, 0
         for number, line in enumerate(text.split("\n"), start=1):
             opened_quoted, opened_depth = quoted, depth
-            if (line.count('"""') + line.count("'''")) % 2:
+            telling = line if quoted else _STRING.sub("", line)
+            if (telling.count('"""') + telling.count("'''")) % 2:
                 quoted = not quoted
             if opened_quoted:
                 continue

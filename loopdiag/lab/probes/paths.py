@@ -1,6 +1,7 @@
 """Paths of source files as reports may show them."""
 
 import re
+import sys
 from pathlib import Path
 
 import loopdiag
@@ -17,4 +18,7 @@ def short(path: str) -> str:
         return path.removeprefix(SOURCE)
     if found := PACKAGES.fullmatch(path):
         return found[1] or found[2]
-    return path.rpartition("/")[2]
+    name = path.rpartition("/")[2]
+    return (
+        f"./{name}" if name.removesuffix(".py") in sys.stdlib_module_names else name
+    )  # a program's own code.py is not the standard library's

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from loopdiag.lab.servers.http1 import Http1Connection
 
-REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
+REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 VARY, CODED = "vary: accept-encoding\r\n", "content-encoding: gzip\r\n"
 JOIN_BYTES = 1 << 16  # a larger body is not copied behind its head
 
@@ -16,18 +16,18 @@ JOIN_BYTES = 1 << 16  # a larger body is not copied behind its head
 class Exchange:
     """Waits for a place of service, thinks, and writes; or refuses at once."""
 
-    __slots__ = ("begun_ns", "body", "chunks", "connection", "gzip", "head_only", "last", "number", "row", "status")
+    __slots__ = ("begun_ns", "body", "chunks", "connection", "gzip", "head_only", "last", "location", "number", "row", "status")
 
     def __init__(self, connection: "Http1Connection", status: int, number: int) -> None:
         self.connection, self.status, self.number = connection, status, number
         self.head_only = self.gzip = self.last = False
         self.chunks = False  # whether the client takes them, where there is a gap
         self.row = self.begun_ns = 0
-        self.body = b""
+        self.body = self.location = b""  # location: where a request is sent on to
 
     def admit(self) -> None:
         """Refuse at once, or wait for a place of service."""
-        if self.status == 200:
+        if self.status in {200, 302}:
             self.connection.front.slots.enter(self._begin)
         else:
             self._refuse()
@@ -59,6 +59,9 @@ class Exchange:
         front = connection.front
         if connection.transport is None:
             front.slots.leave()
+            return
+        if self.location:
+            self._send(make_head(302, f"location: {self.location.decode()}\r\n", 0, self.last), self._leave)
             return
         body = front.behaviour.body(self.number)
         packed = body.gzip if self.gzip else None
@@ -104,7 +107,7 @@ class Exchange:
         if not self.begun_ns:
             self.begun_ns = clock()
             if front.link is not None or front.behaviour.gap_ns:  # the rest comes later, or never
-                front.witness.answered(self.row, self.begun_ns, 0, 200, 0 if self.head_only else len(self.body))
+                front.witness.answered(self.row, self.begun_ns, 0, self.status, 0 if self.head_only else len(self.body))
         self._write(piece)
         return True
 

@@ -17,6 +17,7 @@ from loopdiag.lab.servers.exchange import Exchange, accepts_gzip
 from loopdiag.lab.servers.limits import Limits
 from loopdiag.lab.servers.link import Link
 from loopdiag.lab.servers.listening import BACKLOG
+from loopdiag.lab.servers.redirects import Redirects
 from loopdiag.lab.servers.tls import Identity, server_context
 from loopdiag.lab.servers.witness import Witness
 
@@ -33,6 +34,7 @@ class Http1Front:
         service = behaviour.service
         self.retry_after = f"retry-after: {math.ceil(service.retry_after_s)}\r\n"
         self.requests_per_connection = (service.requests_per_connection or 0) if service.keep_alive else 1
+        self.redirects = Redirects(service.redirects)
         self.tls = False
         self.deadlines: Deadlines
         self.core: Core
@@ -64,7 +66,7 @@ class Http1Front:
                     lambda: Http1Connection(self),
                     sock=listening,
                     ssl=context,
-                    backlog=BACKLOG,  # it listens once more, which must not shorten the queue
+                    backlog=self.behaviour.service.backlog or BACKLOG,  # it listens once more, which must not shorten the queue
                     ssl_shutdown_timeout=linger_s,
                 )
             )
@@ -154,9 +156,11 @@ class Http1Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:  # noqa: D102
         front, parser = self.front, self._parser
         assert parser is not None
-        number = front.behaviour.number(self._url, front.witness.arrived)
-        status = 404 if number is None else 200 if front.rate.admits(self.now_ns) else 429
+        path, location = front.redirects.follow(self._url)
+        number = front.behaviour.number(path, front.witness.arrived)
+        status = 404 if number is None else 429 if not front.rate.admits(self.now_ns) else 302 if location else 200
         exchange = Exchange(self, status, number or 0)
+        exchange.location = location
         exchange.head_only = parser.get_method() == b"HEAD"
         exchange.gzip = self._gzip
         exchange.chunks = front.behaviour.gap_ns > 0 and parser.get_http_version() != "1.0"

@@ -21,7 +21,7 @@ from loopdiag.lab.servers import SERVERS
 from loopdiag.lab.servers.behaviour import Behaviour
 from loopdiag.lab.servers.front import Front
 from loopdiag.lab.servers.limits import Limits
-from loopdiag.lab.servers.listening import open_sockets
+from loopdiag.lab.servers.listening import open_sockets, silent
 from loopdiag.lab.servers.messages import Collect, Collected, Ready, Refused, Reply, Start, Stop, Unwritable
 from loopdiag.lab.servers.tls import issue
 from loopdiag.lab.servers.witness import Witness
@@ -76,7 +76,9 @@ class Target:
         identity = issue(self._start.scenario.target.tls)
         if identity is not None:
             (Path(self._start.folder) / CA_FILE).write_bytes(identity.ca)
-        sockets = open_sockets(self._start.port)
+        service = self._start.scenario.target.service
+        sockets = open_sockets(self._start.port, service.backlog, ipv6=service.ipv6 == "serves")
+        unheard = silent(sockets[0].getsockname()[1]) if service.ipv6 == "silent" else []
         await front.start(sockets, identity)
         import numpy  # noqa: ICN001, F401 - loaded before the trials and not between them
 
@@ -88,6 +90,8 @@ class Target:
         await self._ended.wait()
         loop.remove_reader(STDIN)
         await front.stop()
+        for queued in unheard:
+            queued.close()
 
     def _front(self) -> Front:
         behaviour = Behaviour(self._start.scenario)

@@ -1,0 +1,50 @@
+"""The null server of a program's trials: one run of the program that fills it, before the first trial that it answers in."""
+
+from pathlib import Path
+
+from loopdiag.errors import LoopdiagError
+from loopdiag.lab.job import Job
+from loopdiag.lab.program_run import ProgramRun
+from loopdiag.lab.program_start import command, environment
+from loopdiag.lab.servers.null import FILE, NullServer
+
+VARIABLE = "LOOPDIAG_NULL_SERVER"
+FOLDER = "null-server"
+
+
+def filled(job: Job, folder: Path) -> NullServer:
+    """A null server that knows the answers of all requests that the program makes at its largest N.
+
+    Args:
+        job: a trial that needs it.
+        folder: of that trial; the answers go into its run's.
+
+    Raises:
+        LoopdiagError: the program cannot be answered so.
+    """
+    server = NullServer()
+    try:
+        place = folder.parent.parent / FOLDER
+        place.mkdir(exist_ok=True)
+        _run(job, place, server)
+        server.replay(place / FILE)
+    except BaseException as error:
+        server.stop()
+        if isinstance(error, (TimeoutError, OSError)):
+            raise LoopdiagError(f"the null server: the program does not end behind it: {error}") from error
+        raise
+    return server
+
+
+def _run(job: Job, place: Path, server: NullServer) -> None:
+    program = job.scenario.program
+    assert program is not None
+    env = environment(job, place, None) | {VARIABLE: str(server.port), "LOOPDIAG_TIER": "bare"}
+    with ProgramRun(command(program, max(job.scenario.sweep.n)), env, program.cwd, place) as run:
+        try:
+            run.wait(job.scenario.sweep.trial_timeout_s)
+        finally:
+            run.kill()
+    if run.exit_code:
+        fault = server.faults[0] if server.faults else run.last_words()
+        raise LoopdiagError(f"the null server: behind it the program ends with {run.exit_code}: {fault}")
