@@ -23,6 +23,8 @@ ClassCpu = Mapping[str, Mapping[int, float]]  # class of code → N → seconds 
 
 #: beyond it the model does not reproduce the run
 WORST_MISS = 0.35
+#: nor if it takes so many times as long, or as short
+MOST_FACTOR = 2.5
 #: an answer is on its way before its first byte, as far as the server's stamps show, and until its last
 ON_ITS_WAY = (answers_on_their_way, of_attempts("first_byte", "last_byte"))
 #: of a request's CPU, what is spent before its first byte, where nothing tells
@@ -99,6 +101,8 @@ def judged(fitted: Machine, measured: Mapping[int, float]) -> Machine | NotEnoug
         return NotEnough(
             why=f"the replay misses the total of N = {worst} by {misses[worst]:+.0%}; at most {WORST_MISS:.0%} would carry a prediction"
         )
+    if not 1 / MOST_FACTOR <= factor <= MOST_FACTOR:
+        return NotEnough(why=f"the run takes {factor:.2g} times as long as its replay; at most {MOST_FACTOR:g} would carry a prediction")
     return replace(fitted, factor=factor, miss=abs(misses[worst]))
 
 

@@ -1,18 +1,15 @@
 """The critical path of a trial: from the request that finished last back to t0, through whoever each request waited for.
 
 A stretch is charged to the outside, to the loop, or to nothing that evidence shows (`analysis/path_phases.py`, `analysis/outside.py`); where a request waited
-for a slot, a connection, a stream or its turn, the path goes on with the request that held it.
+for a slot, a connection, a stream or its turn, the path goes on with the request that held it (`analysis/walk.py`); in a user's program it goes through that
+program's own tasks and what they waited for, too (`analysis/program_path.py`).
 """
 
-from loopdiag.analysis.outside import LOOP, Piece, ran
-from loopdiag.analysis.path_phases import UNEXPLAINED, Rules
-from loopdiag.analysis.releases import Releases
+from loopdiag.analysis.program_path import ProgramWalk
+from loopdiag.analysis.walk import Walk
 from loopdiag.model.ledger import Step
 from loopdiag.model.scenario import Workload
-from loopdiag.model.timeline import Attempt, Phase, Timeline
-
-#: (index of the attempt that the path goes on with, how it got there)
-Hop = tuple[int, str]
+from loopdiag.model.timeline import Timeline
 
 
 def path(timeline: Timeline, workload: Workload | None = None) -> tuple[Step, ...]:
@@ -22,122 +19,5 @@ def path(timeline: Timeline, workload: Workload | None = None) -> tuple[Step, ..
         timeline: one trial.
         workload: how its requests were made; None: as the stamps tell (they cannot tell a schedule from a loop that slept).
     """
-    return _Walk(timeline, workload or Workload()).steps()
-
-
-class _Walk:
-    """One walk from the end of the trial to its begin."""
-
-    def __init__(self, timeline: Timeline, workload: Workload) -> None:
-        self._attempts, self._open = timeline.attempts, workload.kind == "open"
-        self._rules, self._releases = Rules.of(timeline), Releases(timeline.attempts)
-        self._loop = self._rules.loop
-        self._numbered = {(attempt.request, attempt.number): index for index, attempt in enumerate(timeline.attempts)}
-        self._openers = {attempt.connection: i for i, attempt in enumerate(self._attempts) if self._opened(attempt)}
-        self._at = timeline.total_ns
-        self._via = ""
-        self._backwards: list[Step] = []
-
-    def _opened(self, attempt: Attempt) -> bool:
-        link = self._rules.links.get(attempt.connection or 0)
-        return link is not None and link.request == attempt.request
-
-    def steps(self) -> tuple[Step, ...]:
-        """Walk, and return the steps in order of time."""
-        last = max(range(len(self._attempts)), key=lambda index: _end(self._attempts[index]), default=None)
-        if last is not None:
-            self._ran(_end(self._attempts[last]), None)
-        hop: Hop | None = None if last is None else (last, "")
-        entered: dict[int, int] = {}
-        while self._at > 0 and hop is not None:
-            index, via = hop
-            self._via = self._via or via
-            if entered.get(index, self._at + 1) <= self._at:
-                break  # in a circle: who waits for whom is not what the stamps say
-            entered[index] = self._at
-            hop = self._through(index)
-        self._charge([Piece(0, self._at, UNEXPLAINED)], None)
-        return tuple(reversed(self._backwards))
-
-    def _through(self, index: int) -> Hop | None:
-        """Back through the attempt's phases; returns where the path leaves it."""
-        attempt = self._attempts[index]
-        place = len(attempt.phases) - 1
-        while place >= 0:
-            phase = attempt.phases[place]
-            if phase.start_ns < self._at:
-                until = min(phase.end_ns, self._at)
-                self._ran(until, attempt.request)
-                if hop := self._left(attempt, index, phase, until):
-                    return hop
-                place, pieces = self._rules.pieces(attempt, place, until)
-                self._charge(pieces, attempt.request)
-            place -= 1
-        return self._before(attempt, index)
-
-    def _left(self, attempt: Attempt, index: int, phase: Phase, until: int) -> Hop | None:
-        """Where the path leaves a phase in which the request waited for another one; the loop's time since that one ended is charged."""
-        found: tuple[int, int] | None = None
-        via = {"pool": "pool", "shared": "connection", "stream": "stream"}.get(phase.name, "")
-        if phase.name == "pool":
-            found = self._releases.slot(attempt, index, phase.start_ns, until)
-        elif phase.name == "stream":
-            found = self._releases.stream(attempt, index, phase.start_ns, until)
-        elif phase.name == "shared":
-            found = self._opening(attempt, index, phase, until)
-        if found is None:
-            return None
-        when, who = found
-        self._ran(when, attempt.request)
-        return who, via
-
-    def _opening(self, attempt: Attempt, index: int, phase: Phase, until: int) -> tuple[int, int] | None:
-        """When the connection that another request opens was made, and whose it is."""
-        opener = self._openers.get(attempt.connection)
-        link = self._rules.links.get(attempt.connection or 0)
-        if opener is None or opener == index or link is None:
-            return None
-        made = link.stamps.get("made", until)
-        return (min(made, until), opener) if made > phase.start_ns else None
-
-    def _before(self, attempt: Attempt, index: int) -> Hop | None:
-        """What came before the attempt: the one before it of the same request, the schedule, or whoever ended so that it could begin."""
-        if attempt.number and (before := self._numbered.get((attempt.request, attempt.number - 1))) is not None:
-            self._ran(min(self._at, _end(self._attempts[before])), attempt.request)
-            return before, ""
-        if self._open:
-            self._via = self._via or "schedule"
-            self._charge([Piece(0, self._at, "pacing")], None)
-            return None
-        found = self._releases.turn(index, self._at)
-        self._ran(found[0] if found else 0, None)
-        return (found[1], "worker") if found else None
-
-    def _ran(self, start: int, request: int | None) -> None:
-        """Charge the time from `start` to where the path is now, in which only the loop could be waited for."""
-        if start < self._at:
-            self._charge(ran(max(0, start), self._at, self._loop, UNEXPLAINED, own=False), request)
-
-    def _charge(self, pieces: list[Piece], request: int | None) -> None:
-        for piece in reversed(pieces):
-            start, end = max(0, piece.start_ns), min(piece.end_ns, self._at)
-            if start >= end:
-                continue
-            self._backwards.append(
-                Step(
-                    start_ns=start,
-                    end_ns=end,
-                    account=piece.account,
-                    request=request,
-                    own=piece.own or piece.account != LOOP,
-                    via=self._via,
-                    least_ns=piece.least_ns,
-                    most_ns=piece.most_ns,
-                )
-            )
-            self._via, self._at = "", start
-
-
-def _end(attempt: Attempt) -> int:
-    """When the attempt was over, as far as its phases tell."""
-    return attempt.phases[-1].end_ns if attempt.phases else 0
+    walk = ProgramWalk if timeline.activity is not None and timeline.activity.requests.request else Walk
+    return walk(timeline, workload or Workload()).steps()

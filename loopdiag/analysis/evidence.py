@@ -31,6 +31,7 @@ class Evidence:
         machine: the replay model, fitted; None where it does not reproduce the run.
         counters: what the instruments counted, at most over the arm's timeline trials.
         missing: part → why it is absent.
+        failed: trials of the arm that did not end well, or in which requests failed; warm-ups left out.
         seen: of a user's program, the client library and the loop that it was seen to use; `scenario` then holds the workload and the pool that were seen.
     """
 
@@ -49,6 +50,7 @@ class Evidence:
     counters: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     seen: Arm | None = None
+    failed: tuple[TrialResult, ...] = ()
 
     @property
     def client(self) -> str:

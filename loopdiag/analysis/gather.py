@@ -20,7 +20,7 @@ from loopdiag.model.law import Law, NotEnough
 from loopdiag.model.ledger import ArmLedger
 from loopdiag.model.profile import Profile
 from loopdiag.model.recording import Recording, TrialResult
-from loopdiag.model.scenario import Arm
+from loopdiag.model.scenario import Arm, Scenario
 from loopdiag.model.timeline import Timeline
 
 T = TypeVar("T")
@@ -45,6 +45,16 @@ class _Parts:
         return made
 
 
+@dataclass(frozen=True)
+class Seen:
+    """An arm and its scenario; of a user's program, as it was seen, with the client and the loop that it uses."""
+
+    arm: Arm
+    scenario: Scenario
+    client: Arm | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
 def evidence_of(
     recording: Recording,
     timelines: Sequence[Timeline] = (),
@@ -64,23 +74,42 @@ def evidence_of(
     found: dict[str, Evidence] = {}
     for arm in recording.scenario.arms:
         mine = [trial for trial in recording.trials if trial.spec.arm.name == arm.name and trial.usable]
+        lines = sorted((line for line in timelines if line.arm == arm.name), key=lambda line: line.n)
         made = _of_arm(
             recording,
-            arm,
+            _seen(recording, arm, lines, mine),
             [trial for trial in mine if trial.spec.tier == "bare"],
-            sorted((line for line in timelines if line.arm == arm.name), key=lambda line: line.n),
+            lines,
             [profile for profile in profiles if profile.arm == arm.name],
             (top or {}).get(arm.name, ()),
             (laws or {}).get(arm.name),
         )
         if made is not None:
-            found[arm.name] = with_parts(made, counters=_counters(mine))
+            failed = tuple(
+                trial for trial in recording.trials if trial.spec.arm.name == arm.name and trial.spec.repetition >= 0 and not trial.usable
+            )
+            found[arm.name] = with_parts(made, counters=_counters(mine), failed=failed)
     return found
+
+
+def _seen(recording: Recording, arm: Arm, lines: Sequence[Timeline], trials: Sequence[TrialResult]) -> Seen:
+    """The arm's scenario: as it was asked for, or, of a program, as it was seen."""
+    asked = replace(recording.scenario, arms=(arm,))
+    if recording.scenario.program is None:
+        return Seen(arm, asked)
+    from loopdiag.analysis.program_scenario import Inferred, inferred
+
+    parts = _Parts()
+    nothing: Inferred | None = None
+    found = parts.take("program", lambda: inferred(recording, arm, lines, trials), nothing)
+    if found is None:
+        return Seen(arm, asked, Arm(client="program"), parts.missing)
+    return Seen(arm, found.scenario, found.seen)
 
 
 def _of_arm(  # noqa: PLR0913, PLR0917 - the parts of an arm
     recording: Recording,
-    arm: Arm,
+    known: Seen,
     bare: list[TrialResult],
     lines: list[Timeline],
     profiles: list[Profile],
@@ -91,16 +120,20 @@ def _of_arm(  # noqa: PLR0913, PLR0917 - the parts of an arm
     over = slope(points, seed=recording.plan_seed)
     if over is None:
         return None
-    parts, scenario = _Parts(), replace(recording.scenario, arms=(arm,))
+    parts, arm, scenario = _Parts(missing=dict(known.missing)), known.arm, known.scenario
+    if known.client is not None:
+        from loopdiag.analysis.program_scenario import with_connections
+
+        bare = with_connections(bare, lines)
     no_cpu: dict[str, dict[int, float]] = {}
     cpu = parts.take("class_cpu", lambda: class_cpu(profiles, bare), no_cpu)
     none: ArmLedger | None = None
-    ledger = parts.take("ledger", lambda: _ledger(recording, arm, bare, lines, points, profiles), none)
+    ledger = parts.take("ledger", lambda: _ledger(scenario, arm, bare, lines, points, profiles), none)
     if ledger is not None and not ledger.accounts:
         parts.missing["ledger"] = ledger.why or "it has no accounts"
     occupied: dict[int, Occupancy] = parts.take("occupancy", lambda: _occupancy(lines), {})
     no_machine: Machine | None = None
-    machine = parts.take("machine", lambda: _machine(recording, arm, bare, lines, cpu, points), no_machine)
+    machine = parts.take("machine", lambda: _machine(scenario, known.client or arm, bare, lines, cpu, points), no_machine)
     for name, there, why in (("timelines", lines, "no usable timeline trial"), ("top", top, "no slope graph: see class_cpu")):
         if not there:
             parts.missing[name] = why
@@ -118,6 +151,7 @@ def _of_arm(  # noqa: PLR0913, PLR0917 - the parts of an arm
         top=top,
         machine=machine,
         missing=parts.missing,
+        seen=known.client,
     )
 
 
@@ -162,7 +196,7 @@ def _occupancy(lines: Sequence[Timeline]) -> dict[int, Occupancy]:
 
 
 def _ledger(  # noqa: PLR0913, PLR0917 - the parts of an arm
-    recording: Recording, arm: Arm, bare: Sequence[TrialResult], lines: Sequence[Timeline], points: Points, profiles: Sequence[Profile]
+    scenario: Scenario, arm: Arm, bare: Sequence[TrialResult], lines: Sequence[Timeline], points: Points, profiles: Sequence[Profile]
 ) -> ArmLedger | NotEnough:
     from loopdiag.analysis.ledger import arm_ledger
 
@@ -170,12 +204,12 @@ def _ledger(  # noqa: PLR0913, PLR0917 - the parts of an arm
         return NotEnough(why="no usable timeline trial")
     cpu_s = {n: median([trial.cpu_s or 0.0 for trial in bare if trial.spec.n == n]) for n in points}
     shares = extended(class_shares(profiles), cpu_s, (line.n for line in lines))
-    return arm_ledger(arm.name, lines, points, shares, workload=recording.scenario.workload)
+    return arm_ledger(arm.name, lines, points, shares, workload=scenario.workload)
 
 
 def _machine(  # noqa: PLR0913, PLR0917 - the parts of an arm
-    recording: Recording, arm: Arm, bare: list[TrialResult], lines: list[Timeline], cpu: Mapping[str, Mapping[int, float]], points: Points
+    scenario: Scenario, client: Arm, bare: list[TrialResult], lines: list[Timeline], cpu: Mapping[str, Mapping[int, float]], points: Points
 ) -> Machine | NotEnough:
     from loopdiag.analysis import calibrate
 
-    return calibrate.machine(replace(recording.scenario, arms=(arm,)), arm, bare, lines, cpu, points)
+    return calibrate.machine(scenario, client, bare, lines, cpu, points)

@@ -14,7 +14,7 @@ class Library:
     """A client's pool, as its library makes it.
 
     Attributes:
-        limit: connections at most, where the scenario does not say.
+        limit: connections at most, where the scenario does not say; 0: no limit.
         keepalive: idle ones at most, likewise; None: all are kept.
         counts_all: as in `Machine`.
         scans: each start and end of a request looks at every connection for every queued request.
@@ -34,6 +34,9 @@ LIBRARIES = {
     "aiohttp": Library(caches=True),
     "httpx": Library(keepalive=20, counts_all=True, scans=True, connection_s=0.0007),
     "httpx2": Library(keepalive=20, connection_s=0.0007),
+    "urllib3": Library(limit=0, keepalive=10),
+    "requests": Library(limit=0, keepalive=10),
+    "http.client": Library(limit=0),
     "fake": Library(connection_s=0.0),
 }
 

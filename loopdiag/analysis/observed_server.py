@@ -72,15 +72,16 @@ class Service:
 
 
 def visits(timelines: Iterable[Timeline]) -> list[Visit]:
-    """The requests of each trial at the server: by the server's own stamps, or else from the sending to the first byte less the loop's lag."""
+    """The requests of each trial at the server: by the server's own stamps, or else from the sending to the first byte, as its kernel says, less the loop's lag."""
     return [found for line in timelines if (found := _visit(line)) is not None]
 
 
 def _visit(line: Timeline) -> Visit | None:
     answers = [attempt for attempt in line.attempts if attempt.status is None or attempt.status < REFUSED]
     ends = [times for attempt in answers if (times := _stamped(attempt)) is not None]
-    if len(ends) < TOLD:
-        ends = [times for attempt in answers if (times := _seen(attempt)) is not None]
+    for told in (_received, _seen):
+        if len(ends) < TOLD:
+            ends = [times for attempt in answers if (times := told(attempt)) is not None]
     if len(ends) < TOLD:
         return None
     received, answered = np.array(sorted(ends), dtype=float).T / 1e9
@@ -93,6 +94,12 @@ def _stamped(attempt: Attempt) -> tuple[int, int] | None:
     """When the server had the request, and when its answer left, by its own stamps."""
     received, answered = attempt.server_received_ns, attempt.server_answered_ns
     return None if received is None or answered is None else (received, max(received, answered))
+
+
+def _received(attempt: Attempt) -> tuple[int, int] | None:
+    """The same from the client's side, where its kernel says when the answer came."""
+    sent, came = attempt.stamps.get("send_end", attempt.stamps.get("send_start")), attempt.stamps.get("rx_kernel")
+    return None if sent is None or came is None else (min(sent, came), came)
 
 
 def _seen(attempt: Attempt) -> tuple[int, int] | None:

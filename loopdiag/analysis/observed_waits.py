@@ -127,8 +127,13 @@ def lookup_s(timelines: Sequence[Timeline]) -> float:
 def executor(timelines: Sequence[Timeline]) -> tuple[float, int]:
     """Seconds of each request's call in an executor, and its threads; (0, 1) where requests make none."""
     lines = [line for line in timelines if line.jobs is not None]
-    calls = sum(len(line.jobs.started_ns) - lookups_of(line)[1] for line in lines if line.jobs)
+    calls = sum(len(line.jobs.started_ns) - lookups_of(line)[1] - _requesting(line) for line in lines if line.jobs)
     if not lines or calls < 0.5 * sum(line.n for line in lines):
         return 0.0, 1
     lengths = job_lengths(lines, lookups=False) or job_lengths(lines)
     return float(np.median(lengths)), max(max(line.jobs.threads, default=1) for line in lines if line.jobs)
+
+
+def _requesting(line: Timeline) -> int:
+    """How many of the calls in executors make a program's requests themselves: those do not wait for them, they are them."""
+    return len(set(line.activity.requests.job) - {0}) if line.activity is not None else 0

@@ -30,6 +30,12 @@ def pauses(tables: Tables, since_ns: int, until_ns: int | None) -> tuple[Pause, 
     return tuple(Pause(start_ns=at, length_ns=took, generation=generation) for at, took, generation in columns)
 
 
+def job_rows(tables: Tables, since_ns: int, until_ns: int | None) -> Ints:
+    """Row numbers of the calls that `jobs` returns, in its order."""
+    rows = tables.get("executor")
+    return np.empty(0, dtype=np.int64) if rows is None else np.flatnonzero(_overlapping(rows, opened(rows), since_ns, until_ns))
+
+
 def jobs(tables: Tables, since_ns: int, until_ns: int | None) -> Jobs | None:
     """Calls in executors that were submitted during the trial; one that had not begun or ended when the trial did is cut there.
 

@@ -18,6 +18,11 @@ def released(attempt: Attempt) -> int | None:
     return max((marks[name] for name in ("last_byte", "body", "done") if name in marks), default=None)
 
 
+def _done(attempt: Attempt) -> int | None:
+    """When the attempt was done; where no stamp tells, when it was last seen."""
+    return attempt.stamps.get("done", attempt.phases[-1].end_ns if attempt.phases else None)
+
+
 class Releases:
     """The attempts of a timeline by when they ended.
 
@@ -28,7 +33,7 @@ class Releases:
     def __init__(self, attempts: Sequence[Attempt]) -> None:
         known = ((at, index) for index, attempt in enumerate(attempts) if (at := released(attempt)) is not None)
         self._all = sorted(known)
-        self._done = sorted((attempt.stamps["done"], index) for index, attempt in enumerate(attempts) if "done" in attempt.stamps)
+        self._done = sorted((at, index) for index, attempt in enumerate(attempts) if (at := _done(attempt)) is not None)
         self._of_link: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for at, index in self._all:
             if number := attempts[index].connection:

@@ -86,13 +86,21 @@ def cell_weights(cells: Cells) -> Floats:
 
 def _half_width(cells: Cells, weights: Floats) -> float | None:
     """Half the interval in s/request; None where nothing shows the scatter."""
+    seen = spread(cells, weights)
+    return None if seen is None else student_quantile(seen[1]) * sqrt(seen[0])
+
+
+def spread(cells: Cells, weights: Floats | None = None) -> tuple[float, float] | None:
+    """Variance of the slope in (s/request)² with its degrees of freedom; None where nothing shows the scatter.
+
+    Args:
+        cells: of two values of N or more.
+        weights: of the cells' means in the slope, shape (k,); None: `cell_weights`.
+    """
     pure = scatter(cells)
     residual, free = line_residual(cells, cells.count / cells.scale**2), cells.n.size - 2.0
     used = pure if pure.dof.sum() >= 3 else with_misfit(cells, pure, residual, free)
-    if not used.known:
-        return None
-    variance, dof = _pure_variance(cells, weights, used)
-    return student_quantile(dof) * sqrt(variance)
+    return _pure_variance(cells, cell_weights(cells) if weights is None else weights, used) if used.known else None
 
 
 def _pure_variance(cells: Cells, weights: Floats, used: Scatter) -> tuple[float, float]:

@@ -5,6 +5,7 @@ other pass keeps every sample, in its place.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -107,7 +108,8 @@ def short_file(path: str) -> str:
     """
     path = ABI.sub("", VERSION.sub(".so", path.replace("\\", "/")))
     if not (path.startswith("/") or path[1:3] == ":/"):
-        return path.removeprefix("./")  # short already, or no path at all
+        bare = path.removeprefix("./")
+        return path if bare.removesuffix(".py") in sys.stdlib_module_names else bare  # short already, or no path at all
     for root in ROOTS:
         if root in path:
             return path.rpartition(root)[2]

@@ -3,11 +3,14 @@
 A trial of a million requests is worked on in columns throughout; objects are made of a bounded number of its rows, and what is left out is said.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loopdiag.analysis.activity import TABLES as OF_PROGRAMS
+from loopdiag.analysis.activity import activity
 from loopdiag.analysis.columns import LINK_STAMPS, MISSING, Ints, Rows, Tables, attempt_numbers, length, one_loop, opened
 from loopdiag.analysis.idle import Idle
 from loopdiag.analysis.invariants import check
@@ -15,6 +18,7 @@ from loopdiag.analysis.lag import Bounds, lag, waited
 from loopdiag.analysis.lives import FLAGS, Attempts, Chunk
 from loopdiag.analysis.phases import charge
 from loopdiag.analysis.process import NO_TABLE, jobs, pauses, process
+from loopdiag.analysis.program_stamps import with_created, with_waits
 from loopdiag.analysis.server_stamps import witnessed
 from loopdiag.model.recording import TrialResult
 from loopdiag.model.timeline import Attempt, Connection, Iterations, Timeline
@@ -36,7 +40,11 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
     """The timeline of one trial.  `tables` are its raw tables (rows as in ``instruments/schema.py``, row 0 the sink)."""
     since, until = trial.t0_ns or 0, trial.t1_ns
     missing = {name: NO_TABLE for name in TABLES if name not in tables} | trial.not_observed
-    tables = {name: rows for name, rows in tables.items() if name not in missing}
+    # an instrument of scenarios has the name of a program's table, `tasks`: that it was not on says nothing of the table
+    tables = {name: rows for name, rows in tables.items() if name not in missing or name in OF_PROGRAMS}
+    program = activity(tables, trial)
+    if program is not None:
+        tables = with_created(tables, since)
     attempts = Attempts(tables, since)
     idle = Idle.of(tables.get("iterations"), since, until)
     totals, lost = _times(attempts, idle)
@@ -44,12 +52,15 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
     run_queue_ns = None if trial.run_queue_s is None else round(trial.run_queue_s * 1e9)
     bounds = Bounds.of(tables.get("iterations"), since, until, run_queue_ns)
     resolved = witnessed(tuple(_attempts(attempts, chosen, idle, bounds)), tables.get("server_requests"), since)
+    shares = _shares(attempts, totals, lost)
+    if program is not None:
+        resolved = with_waits(resolved, program, idle)
+        shares = _shown_shares(resolved)
     connections, links_left_out = _connections(tables.get("connections"), attempts, resolved)
     iterations = _iterations(tables.get("iterations"), since, until)
     account, no_lag = lag(tables, since, until)
     counted, no_process = process(tables, since, until)
     missing |= {name: why for name, why in (("lag", no_lag), ("process", no_process)) if why}
-    shares = _shares(attempts, totals, lost)
     left_out = {"attempts": len(attempts.numbers) - len(chosen), "connections": links_left_out}
     return Timeline(
         trial=trial.spec.id,
@@ -71,6 +82,7 @@ def resolve(tables: Tables, trial: TrialResult) -> Timeline:
         run_queue_ns=run_queue_ns,
         faults=check(tables, since, unseen_stamps(trial)),
         left_out={name: count for name, count in left_out.items() if count},
+        activity=program,
         not_observed=missing,
     )
 
@@ -92,6 +104,17 @@ def _shares(attempts: Attempts, totals: Ints, lost: Ints) -> NDArray[np.float64]
     _, which = np.unique(attempts.requests, return_inverse=True)
     whole, unknown = np.bincount(which, weights=totals), np.bincount(which, weights=lost)
     return unknown[whole > 0] / whole[whole > 0]
+
+
+def _shown_shares(attempts: Sequence[Attempt]) -> NDArray[np.float64]:
+    """The same of the attempts that are shown, by their phases."""
+    whole: Counter[int] = Counter()
+    unknown: Counter[int] = Counter()
+    for attempt in attempts:
+        for phase in attempt.phases:
+            whole[attempt.request] += phase.end_ns - phase.start_ns
+            unknown[attempt.request] += phase.end_ns - phase.start_ns if phase.name == "unattributed" else 0
+    return np.array([unknown[request] / length for request, length in whole.items() if length], dtype=np.float64)
 
 
 def _chosen(attempts: Attempts, totals: Ints) -> Ints:

@@ -1,0 +1,190 @@
+"""Who did what when in a program: its rows by task, by thread and by call in an executor, to be asked about a moment."""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from loopdiag.model.program import WAITS, Activity, Waits
+from loopdiag.model.timeline import Attempt
+
+#: a task may be stamped as done so long after the wait that it ended: both happen in one callback
+SLACK_NS = 50_000
+
+
+class Event(NamedTuple):
+    """What a task (or a thread) did in a stretch: it made a request (`request`), or waited (row `wait`)."""
+
+    start_ns: int
+    end_ns: int
+    request: int  # -1: a wait
+    wait: int = -1  # row of `Activity.waits`
+
+
+@dataclass(frozen=True)
+class Index:
+    """One trial.
+
+    Attributes:
+        activity: what is asked about.
+        attempts_of: request → indices of its attempts, in order.
+        calls: request → (from the call of the client, until it was done).
+        owner: request → the task that made it; thread: → the thread, counted from 1, of one that no task made; job: → the call in an executor.
+        events: task → its events in order, waits inside of a request left out; -k stands for thread k.
+        requests_of_job: call in an executor, counted from 1 as in `Timeline.jobs` → requests made in it, in order.
+        roots: tasks that no task made, by their begin.
+    """
+
+    activity: Activity
+    attempts_of: dict[int, list[int]]
+    calls: dict[int, tuple[int, int]]
+    owner: dict[int, int]
+    thread: dict[int, int]
+    job: dict[int, int]
+    events: dict[int, list[Event]]
+    requests_of_job: dict[int, list[int]]
+    roots: list[int]
+
+    @classmethod
+    def of(cls, activity: Activity, attempts: Iterable[Attempt]) -> "Index":
+        """That of a timeline."""
+        attempts_of: dict[int, list[int]] = defaultdict(list)
+        spans: dict[int, tuple[int, int]] = {}
+        for index, attempt in enumerate(attempts):
+            attempts_of[attempt.request].append(index)
+            begin, end = _call(attempt)
+            before = spans.get(attempt.request)
+            spans[attempt.request] = (begin, end) if before is None else (min(before[0], begin), max(before[1], end))
+        made = activity.requests
+        owner, thread, job = {}, {}, {}
+        for request, of_task, of_thread, call in zip(made.request, made.task, made.thread, made.job, strict=True):
+            owner[request], thread[request], job[request] = of_task, of_thread, call
+        events = _events(activity.waits, spans, owner, thread)
+        of_job: dict[int, list[int]] = defaultdict(list)
+        for request in sorted((request for request in job if request in spans), key=lambda request: spans[request]):
+            if job[request]:
+                of_job[job[request]].append(request)
+        tasks = activity.tasks
+        roots = [number for number, parent in enumerate(tasks.parent, 1) if not parent and tasks.created_ns[number - 1] >= 0]
+        roots.sort(key=lambda number: tasks.created_ns[number - 1])
+        return cls(activity, dict(attempts_of), spans, owner, thread, job, events, dict(of_job), roots)
+
+    def maker(self, request: int) -> int:
+        """The key in `events` of who made the request: a task, or -thread; 0: not known."""
+        return self.owner.get(request, 0) or -self.thread.get(request, 0)
+
+    def before(self, maker: int, at_ns: int) -> Event | None:
+        """The last event of a task or thread that began before a moment."""
+        events = self.events.get(maker, [])
+        place = bisect_left(events, (at_ns,))
+        return events[place - 1] if place else None
+
+    def kind(self, wait: int) -> str:
+        """Of the wait in this row."""
+        return WAITS[self.activity.waits.kind[wait]]
+
+    def waker(self, wait: int) -> tuple[int, int]:
+        """(the task that ended the wait, when); the task is 0 where none did.
+
+        A wait for tasks of which no row says who ended it was ended by the one of the waiting task's own that was done last before.
+        """
+        waits = self.activity.waits
+        start, end = waits.start_ns[wait], waits.end_ns[wait]
+        woken = waits.woken_ns[wait]
+        woken = min(woken, end) if woken > start else end
+        task = waits.waker[wait]
+        if not task and self.kind(wait) in {"task", "gather", "wait", "as-completed", "future", "timeout"}:
+            task = self.last_child(waits.task[wait], start, woken + SLACK_NS)[1]
+        done = self.activity.tasks.done_ns[task - 1] if task else -1
+        if task and self.kind(wait) in {"task", "gather", "wait"} and start < done < woken:
+            woken = done
+        return (0 if task == waits.task[wait] else task), woken
+
+    def last_child(self, parent: int, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """(when it was done, the task): of those that a task made, the one done last in a stretch; (0, 0): none was."""
+        children = self.children.get(parent, [])
+        place = bisect_right(children, (end_ns + 1,)) - 1
+        return children[place] if place >= 0 and children[place][0] > start_ns else (0, 0)
+
+    @cached_property
+    def children(self) -> dict[int, list[tuple[int, int]]]:
+        """Task → when the tasks that it made were done, and their numbers, in order of time; those that were not are left out."""
+        made: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        tasks = self.activity.tasks
+        for number, (parent, done) in enumerate(zip(tasks.parent, tasks.done_ns, strict=True), 1):
+            if done >= 0:
+                made[parent].append((done, number))
+        for of_parent in made.values():
+            of_parent.sort()
+        return dict(made)
+
+    def thread_request(self, start_ns: int, end_ns: int) -> int:
+        """The request made wholly in a stretch, in a thread that is no executor's of ours (AnyIO's), that was done last; 0: none was."""
+        place = bisect_right(self._in_threads, (end_ns + 1,)) - 1
+        while place >= 0 and self._in_threads[place][0] > start_ns:
+            request = self._in_threads[place][1]
+            if self.calls[request][0] >= start_ns:
+                return request
+            place -= 1
+        return 0
+
+    @cached_property
+    def _in_threads(self) -> list[tuple[int, int]]:
+        loose = (request for request, thread in self.thread.items() if thread and not self.owner[request] and not self.job[request])
+        return sorted((self.calls[request][1], request) for request in loose if request in self.calls)
+
+    def thread_wait(self, at_ns: int) -> int:
+        """The row of the wait for such a thread that began last before a moment; -1: none did."""
+        place = bisect_right(self._thread_waits, (at_ns, len(self.activity.waits.kind))) - 1
+        return self._thread_waits[place][1] if place >= 0 else -1
+
+    @cached_property
+    def _thread_waits(self) -> list[tuple[int, int]]:
+        waits = self.activity.waits
+        return sorted(
+            (start, row)
+            for row, (kind, number, start) in enumerate(zip(waits.kind, waits.number, waits.start_ns, strict=True))
+            if WAITS[kind] == "executor" and not number
+        )
+
+    @cached_property
+    def waiting_for_job(self) -> dict[int, int]:
+        """Call in an executor → the task that waits for it."""
+        waits = self.activity.waits
+        rows = zip(waits.kind, waits.number, waits.task, strict=True)
+        return {number: task for kind, number, task in rows if number and WAITS[kind] == "executor"}
+
+    def root_before(self, at_ns: int) -> int:
+        """The task without a parent that was done last at or before a moment; 0: none was."""
+        tasks = self.activity.tasks
+        done = [(tasks.done_ns[number - 1], number) for number in self.roots if 0 <= tasks.done_ns[number - 1] <= at_ns]
+        return max(done)[1] if done else 0
+
+
+def _call(attempt: Attempt) -> tuple[int, int]:
+    """From the client's call to the end."""
+    marks = attempt.stamps
+    end = attempt.phases[-1].end_ns if attempt.phases else max(marks.values(), default=0)
+    later = [at for name, at in marks.items() if name not in {"created", "first_run", "due"}]
+    return marks.get("enqueued", min(later, default=end)), end
+
+
+def _events(waits: Waits, spans: dict[int, tuple[int, int]], owner: dict[int, int], thread: dict[int, int]) -> dict[int, list[Event]]:
+    events: dict[int, list[Event]] = defaultdict(list)
+    for request, (start, end) in spans.items():
+        if maker := owner.get(request, 0) or -thread.get(request, 0):
+            events[maker].append(Event(start, end, request))
+    for calls in events.values():
+        calls.sort()
+    starts = {maker: [event.start_ns for event in calls] for maker, calls in events.items()}
+    found: dict[int, list[Event]] = defaultdict(list, {maker: list(calls) for maker, calls in events.items()})
+    for row, (task, start, end) in enumerate(zip(waits.task, waits.start_ns, waits.end_ns, strict=True)):
+        calls = events.get(task, [])
+        place = bisect_right(starts.get(task, []), start) - 1
+        if (place < 0 or calls[place].end_ns <= start) and end > start:
+            found[task].append(Event(start, end, -1, row))
+    for of_task in found.values():
+        of_task.sort()
+    return dict(found)
