@@ -1,8 +1,8 @@
 """Hypotheses with a handle, one file each: what would make T grow, how it shows, what to change to find out.
 
 A cause's module docstring is its page (title, symptom, evidence, remedy, sources), which the report and the docs render.
-`judging.py` asks them all; `claims.py`, `replays.py`, `sightings.py`, `figures.py` and `changes.py` hold what all share, `concurrency.py`, `reuse.py`,
-`pool_scan.py` and `special.py` what some do; `pages.py` reads their pages.
+`judging.py` asks them all; `claims.py`, `replays.py`, `sightings.py`, `lines.py`, `figures.py` and `changes.py` hold what all share, `concurrency.py`, `programs.py`,
+`reuse.py`, `pool_scan.py` and `special.py` what some do; `pages.py` reads their pages.
 """
 
 from typing import Protocol
@@ -43,9 +43,15 @@ CAUSES: Registry[Cause] = Registry(
             "client_pool_limit",
             "client_semaphore",
             "serialized_awaits",
+            "lock_serialization",
+            "batch_barrier",
             "client_pacing",
+            "polling_interval",
+            "connection_leak",
             "h2_stream_limit",
             "executor_saturated",
+            "thread_hop_overhead",
+            "gil_contention",
             "blocking_call",
             "cpu_in_loop",
             "quadratic_scan",
@@ -54,13 +60,18 @@ CAUSES: Registry[Cause] = Registry(
             "asyncio_debug",
             "event_loop_saturated",
             "no_connection_reuse",
+            "ssl_context_per_request",
             "tls_handshake_cpu",
             "dns_resolution",
+            "ipv6_fallback",
+            "listen_backlog_overflow",
+            "port_or_fd_exhaustion",
             "nagle_delayed_ack",
             "bandwidth",
             "server_concurrency_limit",
             "server_cpu",
             "rate_limited",
+            "redirects",
             "none",
         )
     },

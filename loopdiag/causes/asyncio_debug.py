@@ -17,6 +17,8 @@ from loopdiag.analysis.evidence import Evidence
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import Effect, claim, of_accounts, of_share, replayed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.lines import made_line
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import busy_figures, code_s, code_share, line
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -59,11 +61,12 @@ class AsyncioDebug:
             figure("debug mode is on, as the loop itself or the scenario says", float(_on(evidence)), "1: yes"),
         ]
         figures += busy_figures(evidence)
-        return claim(self, evidence, effect, figures=figures, remedy="switch asyncio's debug mode off")
+        return claim(self, evidence, effect, figures=figures, remedy="switch asyncio's debug mode off", place=made_line(evidence, "debug"))
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Debug mode off."""
-        del evidence
+        if programmed(evidence):
+            return change(scenario, {"knobs.debug_off": True})
         return change(scenario, {"workload.plant.debug": False})
 
 
@@ -81,7 +84,9 @@ def _effect(evidence: Evidence, part: float) -> Effect | NotEnough:
 
 
 def _on(evidence: Evidence) -> bool:
-    return bool(evidence.counters.get("asyncio_debug")) or evidence.scenario.workload.plant.debug
+    """Whether it is, as the loop says; where nobody asked the loop, as the scenario does."""
+    asked = evidence.counters.get("asyncio_debug")
+    return bool(asked) if asked is not None else evidence.scenario.workload.plant.debug
 
 
 def traced(evidence: Evidence) -> tuple[float, float] | None:

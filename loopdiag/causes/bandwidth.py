@@ -18,6 +18,7 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import busy, busy_figures, growth, phase_ms
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -57,8 +58,9 @@ class Bandwidth:
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """A link without bound before the embedded target: an experiment."""
-        del evidence
-        return None if scenario.target.live else change(scenario, {"target.service.bytes_per_s": None}, remedy=False)
+        return (
+            None if scenario.target.live or programmed(evidence) else change(scenario, {"target.service.bytes_per_s": None}, remedy=False)
+        )
 
 
 def _rates(evidence: Evidence) -> dict[int, float]:

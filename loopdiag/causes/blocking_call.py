@@ -16,6 +16,9 @@ from loopdiag.analysis.off_cpu import off_cpu_ms
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import Effect, claim, of_share, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.gil_contention import contention
+from loopdiag.causes.lines import SLEEP, blocking_line
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import line, over_n
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -41,7 +44,7 @@ class BlockingCall:
         if not blocked:
             return None
         top = max(blocked)
-        if blocked[top] < LEAST_SHARE * totals[top]:
+        if blocked[top] < LEAST_SHARE * totals[top] or contention(evidence) is not None:
             return None
         effect = _effect(evidence, blocked, totals)
         if isinstance(effect, NotEnough):
@@ -53,11 +56,15 @@ class BlockingCall:
             figure("share of the total", blocked[top] / totals[top], "1"),
             figure("longest iteration", max(lag.longest_ns for lag in lags) / 1e6, "ms"),
         ]
-        return claim(self, evidence, effect, figures=figures, remedy="move the blocking call to a thread, or make it asynchronous")
+        place, call = blocking_line(evidence)
+        remedy = f"move {call or 'the blocking call'} to a thread, or make it asynchronous"
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=call, place=place)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the call."""
-        del evidence
+        """Without the call; in a program, only sleeps can be taken out, which is an experiment."""
+        if programmed(evidence):
+            sleeps = blocking_line(evidence)[1] == SLEEP
+            return change(scenario, {"knobs.blocking_sleep": 0.0}, remedy=False) if sleeps else None
         return change(scenario, {"workload.plant.block_ms": 0.0})
 
 

@@ -1,33 +1,92 @@
-"""Pure changes of a scenario, named as its TOML names them, with lines for readers."""
+"""Pure changes of a scenario, named as its TOML names them, with lines for readers.
 
-from collections.abc import Mapping
+A user's program has no scenario of its own: what is changed in it are its knobs, which are injected.  Where a change is named by what was seen of it
+("pool.limit"), the knob that does the same is set with it.
+"""
+
+from collections.abc import Callable, Mapping
 from operator import attrgetter
+from typing import Any
 
 from msgspec.structs import replace
 
 from loopdiag.model.attribution import Intervention
-from loopdiag.model.scenario import Arm, Scenario
+from loopdiag.model.scenario import Arm, Delay, Scenario
 from loopdiag.model.value import Value
 
 #: what None, and 0, mean under a key
 ABSENT = {"pool.": "default", "workload.concurrency": "all at once", "target.service.": "none", "workload.rate_per_s": "none"}
-NO_LIMIT = ("pool.limit", "pool.limit_per_host", "pool.keepalive", "pool.keepalive_s")
+NO_LIMIT = (
+    "pool.limit",
+    "pool.limit_per_host",
+    "pool.keepalive",
+    "pool.keepalive_s",
+    "knobs.pool_limit",
+    "knobs.pool_limit_per_host",
+    "knobs.keepalive",
+)
+KNOBS = "knobs."
+INJECTED = "injected"
+
+Settings = Mapping[str, object]
+
+
+def _count(name: str) -> Callable[[Any], Settings | None]:
+    return lambda value: None if value is None else {name: value}
+
+
+def _when(name: str, wanted: object, knob: object) -> Callable[[Any], Settings | None]:
+    return lambda value: {name: knob} if value == wanted else None
+
+
+def _loop(arms: tuple[Arm, ...]) -> Settings | None:
+    return {"uvloop": True} if [(arm.client, arm.loop) for arm in arms] == [("program", "uvloop")] else None
+
+
+#: key of what was seen of a program → the knobs that make it so; None: there is none for this value
+KNOB_OF: dict[str, Callable[[Any], Settings | None]] = {
+    "pool.limit": _count("pool_limit"),
+    "pool.limit_per_host": _count("pool_limit_per_host"),
+    "pool.keepalive": _count("keepalive"),
+    "pool.keepalive_s": _when("keepalive", None, 0),
+    "workload.concurrency": lambda value: {"semaphore": value or 0},
+    "workload.kind": lambda _: {},  # goes with the rate
+    "workload.arrivals": lambda _: {},
+    "workload.rate_per_s": _when("sleep", None, 0.0),
+    "workload.plant.debug": _when("debug_off", wanted=False, knob=True),
+    "workload.plant.block_ms": _when("blocking_sleep", 0.0, 0.0),
+    "workload.plant.garbage": _when("gc_frozen", 0, knob=True),
+    "workload.plant.dns_ms": _when("cached_dns", 0.0, knob=True),
+    "arms": _loop,
+}
 
 
 def change(scenario: Scenario, settings: Mapping[str, object], *, remedy: bool = True) -> Intervention | None:
-    """The scenario with other settings; None where that changes nothing.
+    """The scenario with other settings; None where that changes nothing, or nothing can be changed so in a program.
 
     Args:
-        scenario: as it was run.
-        settings: key, as in the scenario's TOML ("pool.limit") → value.
+        scenario: as it was run; with `program`: as it was seen.
+        settings: key, as in the scenario's TOML ("pool.limit"; of a program also "knobs.shared_tls") → value.
         remedy: False: an experiment only.
     """
     after, lines = scenario, []
     for key, value in settings.items():
         before = setting(scenario, key)
-        if before != value:
+        if before == value:
+            continue
+        line = f"{key}: {_shown(key, before)} → {_shown(key, value)}"
+        if scenario.program is not None and not key.startswith(KNOBS):
+            knobs = KNOB_OF.get(key, lambda _: None)(value)
+            if knobs is None:
+                return None
+            for name, knob in knobs.items():
+                after = _put(after, ["knobs", name], knob)
+            line += "".join(f" ({INJECTED}: {KNOBS}{name} = {_plain(knob)})" for name, knob in knobs.items())
+        elif key.startswith(KNOBS):
+            line += f", {INJECTED}"
+        if key != "arms" or scenario.program is None:  # a program stays its own arm
             after = _put(after, key.split("."), value)
-            lines.append(f"{key}: {_shown(key, before)} → {_shown(key, value)}")
+        lines.append(line)
     return Intervention(scenario=after, changes=tuple(lines), remedy=remedy) if lines else None
 
 
@@ -44,12 +103,22 @@ def _put(value: Value, path: list[str], new: object) -> Scenario:
 
 
 def _shown(key: str, value: object) -> str:
+    if key.startswith(KNOBS) and (value is None or (value is False and key != "knobs.lock")):
+        return "as the program has it"
     if value is None:
         return next((text for start, text in ABSENT.items() if key.startswith(start)), "none")
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, tuple):
         return ", ".join(arm.name for arm in value if isinstance(arm, Arm))
-    if value == 0 and key in NO_LIMIT:
+    if key == "knobs.semaphore" and value == 0:
+        return "0 (everyone at once)"
+    if value == 0 and not isinstance(value, bool) and key in NO_LIMIT:
         return "0 (no limit)"
+    return _plain(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Delay):
+        return f"{value.ms:g} ms at each {value.place or value.seam}"
     return f"{value:g}" if isinstance(value, float) else str(value)

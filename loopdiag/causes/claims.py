@@ -13,6 +13,7 @@ from loopdiag.causes import Cause
 from loopdiag.causes.figures import Figure
 from loopdiag.model.attribution import Attribution
 from loopdiag.model.law import Estimate, NotEnough
+from loopdiag.model.program import Place
 
 UNIT = "ms/request"
 #: a share read off the ledger says what was on the critical path, not what would take its place: so far it may be off
@@ -154,6 +155,7 @@ def claim(  # noqa: PLR0913 - a claim has as many parts
     detail: str = "",
     predicted: Estimate | None = None,
     offset_ms: Estimate | None = None,
+    place: Place | None = None,
 ) -> Attribution:
     """The cause's attribution.
 
@@ -166,6 +168,7 @@ def claim(  # noqa: PLR0913 - a claim has as many parts
         detail: which kind of it.
         predicted: the slope after its own intervention, where that does something else than to remove it altogether; nothing is predicted where there is none.
         offset_ms: of the total at the largest N, where it makes a step.
+        place: the line of a program that is to be changed.
     """
     slope = evidence.slope.value * effect.own
     share = effect.share
@@ -185,4 +188,5 @@ def claim(  # noqa: PLR0913 - a claim has as many parts
         predicted=(predicted or effect.predicted) if cause.intervene(evidence.scenario, evidence) is not None else None,
         evidence=tuple(figures),
         remedy=remedy,
+        place=place,
     )

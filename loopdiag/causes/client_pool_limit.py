@@ -17,6 +17,7 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import OUTSIDE, beside_scan, claim, once_unscanned, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.lines import client_line
 from loopdiag.causes.replays import crowd_at_top
 from loopdiag.causes.sightings import busy_figures, crowd, pool_limit
 from loopdiag.model.attribution import Attribution, Intervention
@@ -55,7 +56,9 @@ class ClientPoolLimit:
             figures.append(figure(what, crowded.idle_in_queue, "1"))
         figures += busy_figures(evidence)
         remedy = f"raise the pool's limit of {limit} connections: {crowded.n} requests wait for it in turns"
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=f"{evidence.client} limit={limit}")
+        return claim(
+            self, evidence, effect, figures=figures, remedy=remedy, detail=f"{evidence.client} limit={limit}", place=client_line(evidence)
+        )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Lift the limit, and the limit per host where that is the one that binds."""

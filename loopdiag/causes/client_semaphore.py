@@ -11,12 +11,16 @@ Sources: ossf/cve-bin-tool#1085
 """
 
 from loopdiag.analysis.evidence import Evidence
-from loopdiag.causes.concurrency import held_back, lifted
+from loopdiag.causes.changes import change
+from loopdiag.causes.concurrency import held_back, lifted, raised
+from loopdiag.causes.programs import bound, programmed
 from loopdiag.causes.sightings import workers
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Scenario
+
+KINDS = frozenset({"semaphore", "workers"})
 
 
 class ClientSemaphore:
@@ -28,14 +32,20 @@ class ClientSemaphore:
 
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share that goes where the program lets all requests through at once."""
-        bound = workers(evidence)
-        if bound is None or bound == 1:
+        seen, at_once = bound(evidence), workers(evidence)
+        if seen is not None and seen.kind not in KINDS:
             return None
-        remedy = f"let more than {bound} requests be under way at a time"
-        return held_back(self, evidence, remedy=remedy, detail=f"{bound} at a time")
+        at_once = seen.at_once if seen is not None else at_once
+        if at_once is None or at_once == 1:
+            return None
+        remedy = f"let more than {at_once} requests be under way at a time"
+        return held_back(self, evidence, remedy=remedy, detail=f"{at_once} at a time", seen=seen)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """More requests at a time."""
+        """More requests at a time; the workers of a program cannot be made more."""
+        if programmed(evidence):
+            seen = bound(evidence)
+            return change(scenario, {"knobs.semaphore": raised(evidence) or 0}) if seen is not None and seen.kind == "semaphore" else None
         return lifted(scenario, evidence)
 
 

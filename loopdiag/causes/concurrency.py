@@ -6,8 +6,9 @@ from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.machine import Machine
 from loopdiag.causes import Cause
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import OUTSIDE, claim, removed
+from loopdiag.causes.claims import OUTSIDE, Effect, claim, removed
 from loopdiag.causes.figures import Figure, figure
+from loopdiag.causes.programs import Bound, idle_in_requests_ms, of_growth
 from loopdiag.causes.replays import best, left
 from loopdiag.causes.sightings import busy_figures, crowd, workers
 from loopdiag.model.attribution import Attribution, Intervention
@@ -16,14 +17,26 @@ from loopdiag.model.scenario import Scenario
 
 #: limits that differ by a smaller factor take each other's place
 ALIKE = 1.5
+#: a machine whose totals are off by this factor was fitted to something else than what it is asked about
+STRANGE = 2.0
+#: of a share by how the loop's idle time grows
+DOUBT = 0.25
+#: a smaller share of the slope is none
+LITTLE = 0.05
 
 
-def held_back(cause: Cause, evidence: Evidence, *, remedy: str, detail: str = "") -> Attribution | NotEnough | None:
-    """The attribution of a bound that fewer requests than N pass at a time."""
-    bound, top = workers(evidence), max(evidence.points, default=0)
+def held_back(
+    cause: Cause, evidence: Evidence, *, remedy: str, detail: str = "", seen: Bound | None = None
+) -> Attribution | NotEnough | None:
+    """The attribution of a bound that fewer requests than N pass at a time; `seen`: what in a program bounds it."""
+    bound, top = workers(evidence) or (seen.at_once if seen is not None else None), max(evidence.points, default=0)
     if bound is None or top <= bound:
         return None
-    effect = removed(evidence, lambda machine: _with(machine, None, evidence), *OUTSIDE)
+    trusted = _trusting(evidence, seen)
+    effect = removed(trusted, lambda machine: _with(machine, None, evidence), *OUTSIDE)
+    if seen is not None and trusted.machine is None and _vague(effect):
+        idle = of_growth(evidence, idle_in_requests_ms, DOUBT)
+        effect = idle if _sure(idle) else effect
     if isinstance(effect, NotEnough):
         return effect
     machine = evidence.machine
@@ -36,7 +49,24 @@ def held_back(cause: Cause, evidence: Evidence, *, remedy: str, detail: str = ""
         remedy=remedy + (", and raise the pool's limit, which is as low" if _same_behind(evidence) else ""),
         detail=detail,
         predicted=predicted,
+        place=seen.place if seen is not None else None,
     )
+
+
+def _sure(effect: Effect | NotEnough) -> bool:
+    return isinstance(effect, Effect) and effect.share.low is not None and effect.share.low > 0
+
+
+def _vague(effect: Effect | NotEnough) -> bool:
+    """Whether accounts hold something of the slope, and their interval says nothing."""
+    return isinstance(effect, NotEnough) or (effect.share.value >= LITTLE and not _sure(effect))
+
+
+def _trusting(evidence: Evidence, seen: Bound | None) -> Evidence:
+    """The evidence without a machine that takes much less, or much longer, than the program did, where the program itself shows what bounds it."""
+    machine = evidence.machine
+    strange = machine is not None and not 1 / STRANGE <= machine.factor <= STRANGE
+    return replace(evidence, machine=None) if seen is not None and strange and evidence.has("ledger") else evidence
 
 
 def _figures(evidence: Evidence, bound: int) -> list[Figure]:

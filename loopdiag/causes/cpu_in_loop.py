@@ -17,6 +17,8 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.lines import computing_line, kind_of_work
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.replays import left
 from loopdiag.causes.sightings import busy_figures, code_share
 from loopdiag.causes.special import heavy_codes, per_request_s
@@ -45,19 +47,23 @@ class CpuInLoop:
         figures = [figure(f"CPU in {CLASSES[code]}", 1e3 * per_request_s(evidence, code), "ms a request") for code in heavy]
         figures += [figure(f"share of the loop's CPU in {CLASSES[code]}", code_share(evidence, code) or 0.0, "1") for code in heavy]
         figures += busy_figures(evidence)
+        kind = kind_of_work(evidence)
         return claim(
             self,
             evidence,
             effect,
             figures=figures[:6],
             remedy=f"make {CLASSES[heavy[0]]} cheaper, or do it after the answers are there or in processes",
-            detail=", ".join(CLASSES[code] for code in heavy),
-            predicted=_after_change(evidence, heavy),
+            detail=", ".join([*([kind] if kind else []), *(CLASSES[code] for code in heavy)]),
+            predicted=None if programmed(evidence) else _after_change(evidence, heavy),
+            place=computing_line(evidence),
         )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Without the planted work, and with decoding after the timed part; decompressing cannot be taken out."""
         heavy = heavy_codes(evidence)
+        if programmed(evidence):
+            return change(scenario, {"knobs.fast_json": True}) if heavy[:1] == ["decode-json"] else None
         settings: dict[str, object] = {"workload.plant.cpu_us": 0.0} if "user" in heavy else {}
         if "decode-json" in heavy:
             settings["workload.decode_when"] = "after"

@@ -18,6 +18,8 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.lines import request_line
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import busy, code_s, over_n
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -58,11 +60,19 @@ class DnsResolution:
             figures.append(figure("look-ups at a time", machine.lookups_at_once, "threads"))
         if names := code_s(evidence, "dns"):
             figures.append(figure("CPU of the loop in look-ups at the largest N", 1e3 * names[max(names)], "ms"))
-        return claim(self, evidence, effect, figures=figures, remedy="cache the address, or use an asynchronous resolver")
+        return claim(
+            self,
+            evidence,
+            effect,
+            figures=figures,
+            remedy="cache the address, or use an asynchronous resolver",
+            place=request_line(evidence),
+        )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """A resolver that answers at once: an experiment."""
-        del evidence
+        """A resolver that answers at once: an experiment; in a program, a cache."""
+        if programmed(evidence):
+            return change(scenario, {"knobs.cached_dns": True})
         return change(scenario, {"workload.plant.dns_ms": 0.0}, remedy=False)
 
 

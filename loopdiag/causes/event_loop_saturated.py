@@ -71,7 +71,7 @@ class EventLoopSaturated:
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """uvloop, where the loop is asyncio's."""
         arm = evidence.arm
-        return change(scenario, {"arms": (Arm(client=arm.client, loop="uvloop"),)}) if arm.loop == "asyncio" else None
+        return change(scenario, {"arms": (Arm(client=arm.client, loop="uvloop"),)}) if evidence.loop == "asyncio" else None
 
 
 def _ordinary_s(machine: Machine, evidence: Evidence) -> float:

@@ -14,16 +14,21 @@ from dataclasses import replace
 from functools import partial
 from statistics import median
 
+from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.observed_waits import of_lookups
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, of_share, replayed
+from loopdiag.causes.concurrency import held_back
 from loopdiag.causes.figures import figure
+from loopdiag.causes.lines import made_line
+from loopdiag.causes.programs import bound, observed, programmed
 from loopdiag.causes.replays import left
 from loopdiag.causes.sightings import over_n
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
+from loopdiag.model.program import Place
 from loopdiag.model.scenario import Scenario
 from loopdiag.model.timeline import Timeline
 
@@ -45,11 +50,16 @@ class ExecutorSaturated:
         """What calls take, shared by the threads that there are, over the slope."""
         waits, calls = (over_n(evidence.timelines, partial(_median_ms, at=at)) for at in (0, 1))
         top = max(waits, default=0)
+        seen = bound(evidence)
+        if not waits and seen is not None and seen.kind == "executor":
+            return held_back(self, evidence, remedy=f"let more than {seen.at_once} threads make requests", seen=seen)
         if not waits or evidence.slope.value <= 0 or waits[top] < max(1.0, 0.5 * calls[top]):
             return None
         threads, each = (over_n(evidence.timelines, of)[top] for of in (_threads, lambda timeline: len(_rows(timeline)) / timeline.n))
         machine = evidence.machine
-        if machine is not None and machine.thread > 0:
+        if machine is not None and machine.workers is not None and seen is not None and seen.kind == "executor":
+            effect = replayed(evidence, machine, lambda fitted: replace(fitted, workers=None))
+        elif machine is not None and machine.thread > 0:
             effect = replayed(evidence, machine, lambda fitted: replace(fitted, threads=ENOUGH))
         else:
             share = min(1.0, calls[top] * each / threads / evidence.slope.value)
@@ -61,13 +71,23 @@ class ExecutorSaturated:
             figure("calls", each, "a request"),
         ]
         remedy = f"give the executor more than {threads:g} threads, or make the calls without it"
-        predicted = left(evidence, replace(machine, thread=0.0)) if machine is not None and machine.thread > 0 else None
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, predicted=predicted)
+        unhooked = machine is not None and machine.thread > 0 and not programmed(evidence)
+        predicted = left(evidence, replace(machine, thread=0.0)) if machine is not None and unhooked else None
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, predicted=predicted, place=_place(evidence))
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the calls."""
-        del evidence
+        """Without the calls; in a program, as many threads as requests."""
+        if programmed(evidence):
+            return change(scenario, {"knobs.executor": max(evidence.points)})
         return change(scenario, {"workload.plant.thread_ms": 0.0})
+
+
+def _place(evidence: Evidence) -> Place | None:
+    """The program's line that waits for the calls."""
+    timeline = observed(evidence)
+    if timeline is None:
+        return None
+    return next((each.place for each in views.executors(timeline) if each.place is not None), None) or made_line(evidence, "executor")
 
 
 def _rows(timeline: Timeline) -> list[tuple[int, int, int, int]]:

@@ -17,6 +17,8 @@ from loopdiag.analysis.evidence import Evidence
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, reduced, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.lines import computing_line
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import code_share, over_n
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -53,13 +55,13 @@ class GcPauses:
         ]
         if (sampled := code_share(evidence, "gc")) is not None:
             figures.append(figure("share of the loop's CPU in the collector, by the profile", sampled, "1"))
-        return claim(
-            self, evidence, effect, figures=figures, remedy="make fewer container objects, or freeze and raise the collector's thresholds"
-        )
+        remedy = "make fewer container objects, or freeze and raise the collector's thresholds"
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, place=computing_line(evidence))
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the planted garbage."""
-        del evidence
+        """Without the planted garbage; in a program, without collections of what survives."""
+        if programmed(evidence):
+            return change(scenario, {"knobs.gc_frozen": True})
         return change(scenario, {"workload.plant.garbage": 0})
 
 

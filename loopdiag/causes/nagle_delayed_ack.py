@@ -17,6 +17,7 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import growth, phase_ms
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -59,8 +60,9 @@ class NagleDelayedAck:
         )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the embedded target's gap: an experiment."""
-        del evidence
+        """Without the embedded target's gap: an experiment; in a program, TCP_NODELAY on its side."""
+        if programmed(evidence):
+            return change(scenario, {"knobs.nodelay": True})
         return None if scenario.target.live else change(scenario, {"target.service.gap_ms": 0.0}, remedy=False)
 
 

@@ -20,6 +20,8 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import Effect, beside_scan, claim, once_unscanned, removed
 from loopdiag.causes.figures import Figure, figure
+from loopdiag.causes.lines import client_line, made_line, request_line
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.replays import crowd_at_top, left
 from loopdiag.causes.reuse import Why, kept, lost, why
 from loopdiag.causes.sightings import pool_limit
@@ -29,12 +31,14 @@ from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Scenario
 
 DETAILS: dict[Why, str] = {
+    "session": "session per request",
     "server": "the server closes",
     "eviction": "keep-alive eviction",
     "expiry": "keep-alive expires",
     "closed": "closed after each answer",
 }
 REMEDIES: dict[Why, str] = {
+    "session": "make one session (client) and share it between the requests",
     "server": "have the server keep connections alive",
     "eviction": "set the keep-alive limit as high as the limit of connections",
     "expiry": "keep idle connections for longer",
@@ -85,23 +89,36 @@ class NoConnectionReuse:
                 f"let at most {limits.keepalive} requests at a time reach the client (asyncio.Semaphore({limits.keepalive})): of so many connections its pool"
                 " keeps all; or take a client whose pool counts idle connections alone"
             )
-        return claim(self, evidence, effect, figures=[*figures, *interplay], remedy=remedy, detail=detail, predicted=predicted)
+        place = (client_line(evidence) if _none_kept(evidence) else made_line(evidence, "session")) or request_line(evidence)
+        return claim(self, evidence, effect, figures=[*figures, *interplay], remedy=remedy, detail=detail, predicted=predicted, place=place)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Keep as many connections as there may be; at the embedded server, keep-alive, as an experiment."""
         reason = why(evidence)
+        if reason == "session":
+            return change(scenario, {"knobs.shared_session": True}) if programmed(evidence) else None
         if reason == "server":
             return change(scenario, {"target.service.keep_alive": True, "target.service.requests_per_connection": None}, remedy=False)
         if reason == "expiry":
             return change(scenario, {"pool.keepalive_s": None})
-        if (made := setting(evidence)) is not None and evidence.machine is not None:
-            if made[0] == "few":
-                return change(scenario, {"workload.concurrency": evidence.machine.keepalive})
-            if made[0] == "plain":
-                return change(scenario, {"target.tls": "off"}, remedy=False)
-        if reason == "eviction" and evidence.client != "aiohttp":
-            return change(scenario, {"pool.keepalive": pool_limit(evidence) or 0})
-        return None
+        return _by_setting(scenario, evidence)
+
+
+def _by_setting(scenario: Scenario, evidence: Evidence) -> Intervention | None:
+    """The change that the replay says helps; else more kept connections, where the pool evicts them."""
+    if (made := setting(evidence)) is not None and evidence.machine is not None:
+        if made[0] == "few":
+            return change(scenario, {"workload.concurrency": evidence.machine.keepalive})
+        if made[0] == "plain":
+            return change(scenario, {"target.tls": "off"}, remedy=False)
+    if why(evidence) == "eviction" and evidence.client != "aiohttp":
+        return change(scenario, {"pool.keepalive": pool_limit(evidence) or 0})
+    return None
+
+
+def _none_kept(evidence: Evidence) -> bool:
+    """Whether a program's own pool keeps no idle connection (aiohttp's ``force_close``); the counter is one more than the limit."""
+    return evidence.counters.get(f"program.keepalive.{evidence.client}") == 1
 
 
 def setting(evidence: Evidence) -> tuple[Setting, Machine] | None:

@@ -17,15 +17,23 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
-from loopdiag.causes.sightings import code_s, code_share, exponent
+from loopdiag.causes.lines import scanning_line
+from loopdiag.causes.programs import observed, programmed, waiting, within
+from loopdiag.causes.sightings import ByN, code_s, code_share, exponent, line
 from loopdiag.causes.special import STEEP, steep_user
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.flame import TopRow
 from loopdiag.model.law import NotEnough
+from loopdiag.model.program import WAITS
 from loopdiag.model.scenario import Scenario
 
 CODES = frozenset({"user", "other", "task-and-callback"})
+#: asyncio's own looks at many tasks, as kinds of waits, and the class of code that makes them
+LOOKS, LOOP = ("wait",), "task-and-callback"
+#: tasks that these look at together, over the square of N: half of it where each look is for one task
+LEAST_LOOKS = 0.1
+DOUBT = 0.5
 #: of the loop's CPU at the largest N
 LEAST_SHARE = 0.08
 
@@ -40,6 +48,8 @@ class QuadraticScan:
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share that goes with the steep functions."""
         row = _steepest(evidence)
+        if row is None and not steep_user(evidence) and looks_each_time(evidence):
+            return self._of_looks(evidence)
         power = exponent(code_s(evidence, "user"))
         share = code_share(evidence, *({row.code} if row is not None else {"user"}))
         if share is None or share < LEAST_SHARE or (row is None and (power or 0.0) < STEEP):
@@ -54,14 +64,48 @@ class QuadraticScan:
             figures.append(figure(f"own CPU of {row.function}", row.self_us / 1e3, "ms a request"))
             figures.append(figure(f"power of N of {row.function}", row.exponent or 0.0, "1"))
         where = row.function if row is not None else "the program's own code"
+        remedy = f"make {where} do one pass instead of one for each request"
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=where, place=scanning_line(evidence, row))
+
+    def _of_looks(self, evidence: Evidence) -> Attribution | None:
+        """The share by which the loop's own machinery takes longer than in proportion to N, where the program has it look at all of its tasks each time."""
+        more, whole = beyond_linear(code_s(evidence, LOOP)), code_s(evidence, *evidence.class_cpu)
+        timeline = observed(evidence)
+        if timeline is None or len(more) < 2 or not whole[max(whole)] or more[max(more)] < LEAST_SHARE * whole[max(whole)]:
+            return None
+        share = 1e3 * line(list(more), list(more.values())) / evidence.slope.value if evidence.slope.value > 0 else 0.0
+        count, place = waiting(timeline, *LOOKS)
+        figures = [
+            figure(f"waits for all of its tasks at N = {timeline.n}", count, "waits"),
+            figure("CPU of the loop's machinery there, beyond what is in proportion to N", 1e3 * more[max(more)], "ms"),
+            figure("power of N of the loop's machinery", exponent(code_s(evidence, LOOP)) or 0.0, "1"),
+        ]
+        remedy = "let each task hand over its own result (asyncio.gather, a queue) instead of looking at all of them each time"
         return claim(
-            self, evidence, effect, figures=figures, remedy=f"make {where} do one pass instead of one for each request", detail=where
+            self, evidence, within(evidence, share, DOUBT), figures=figures, remedy=remedy, detail="asyncio.wait in a loop", place=place
         )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the planted scan."""
-        del evidence
+        """Without the planted scan; a program's own cannot be taken out from outside."""
+        if programmed(evidence):
+            return None
         return change(scenario, {"workload.plant.scan_us": 0.0})
+
+
+def looks_each_time(evidence: Evidence) -> bool:
+    """Whether a program waits for all of its tasks again for each of them."""
+    timeline = observed(evidence)
+    if timeline is None or timeline.activity is None:
+        return False
+    waits = timeline.activity.waits
+    looked_at = sum(size for size, kind in zip(waits.value, waits.kind, strict=True) if WAITS[kind] in LOOKS)
+    return waiting(timeline, *LOOKS)[0] >= timeline.n / 2 and looked_at >= LEAST_LOOKS * timeline.n**2
+
+
+def beyond_linear(seconds: ByN) -> dict[int, float]:
+    """N → what it takes more than N times the least that one request takes at any N."""
+    least = min((value / n for n, value in seconds.items()), default=0.0)
+    return {n: value - n * least for n, value in sorted(seconds.items())}
 
 
 def _steepest(evidence: Evidence) -> TopRow | None:

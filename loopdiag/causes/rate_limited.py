@@ -16,6 +16,7 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.sightings import busy_figures, over_n
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -55,8 +56,7 @@ class RateLimited:
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """The embedded target without its rate: an experiment."""
-        del evidence
-        if scenario.target.live:
+        if scenario.target.live or programmed(evidence):
             return None
         return change(
             scenario, {"target.service.rate_per_s": None, "target.service.retry_after_s": 1.0, "workload.retries": 0}, remedy=False

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from typing import Literal
 
+from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.machine import Machine
+from loopdiag.causes.programs import observed
 from loopdiag.causes.replays import crowd_at_top
 from loopdiag.causes.sightings import opened_per_request
 
@@ -12,8 +14,10 @@ from loopdiag.causes.sightings import opened_per_request
 LOST = 1.5
 #: and of the requests
 LEAST_SHARE = 0.3
+#: sessions a request, from which on each has its own
+LEAST_SESSIONS = 0.3
 
-Why = Literal["server", "eviction", "expiry", "closed"]
+Why = Literal["session", "server", "eviction", "expiry", "closed"]
 
 
 def lost(evidence: Evidence) -> float | None:
@@ -27,6 +31,8 @@ def lost(evidence: Evidence) -> float | None:
 
 def why(evidence: Evidence) -> Why:
     """Who closes them."""
+    if sessions(evidence) >= LEAST_SESSIONS:
+        return "session"
     service, pool, machine = evidence.scenario.target.service, evidence.scenario.pool, evidence.machine
     if not evidence.scenario.target.live and (not service.keep_alive or service.requests_per_connection is not None):
         return "server"
@@ -35,6 +41,12 @@ def why(evidence: Evidence) -> Why:
     if machine is not None and machine.reusable is None and machine.keepalive is not None:
         return "eviction"
     return "closed"
+
+
+def sessions(evidence: Evidence) -> float:
+    """How many sessions (clients, pools) a program makes for each request; 0 where nothing tells."""
+    timeline = observed(evidence)
+    return sum(many.per_request for many in views.made(timeline, "session")) if timeline is not None else 0.0
 
 
 def kept(machine: Machine) -> Machine:

@@ -11,6 +11,7 @@ Sources: aio-libs/aiohttp#1579
 
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.causes.concurrency import held_back, lifted
+from loopdiag.causes.programs import bound, programmed
 from loopdiag.causes.sightings import workers
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -27,13 +28,15 @@ class SerializedAwaits:
 
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share that goes where all requests are started at once."""
-        if workers(evidence) != 1:
+        seen = bound(evidence)
+        if (seen.kind != "serial") if seen is not None else (workers(evidence) != 1):
             return None
-        return held_back(self, evidence, remedy="start the requests together (asyncio.gather) instead of awaiting each in a loop")
+        remedy = "start the requests together (asyncio.gather) instead of awaiting each in a loop"
+        return held_back(self, evidence, remedy=remedy, seen=seen)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """All at once, or as many as the pool takes without a queue."""
-        return lifted(scenario, evidence)
+        """All at once, or as many as the pool takes without a queue; a program's own order cannot be changed from outside."""
+        return None if programmed(evidence) else lifted(scenario, evidence)
 
 
 CAUSE = SerializedAwaits()

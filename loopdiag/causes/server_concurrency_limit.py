@@ -61,8 +61,10 @@ class ServerConcurrencyLimit:
         return claim(self, evidence, effect, figures=figures, remedy="nothing on this side: the server needs more workers", detail=detail)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """The embedded target without its limit: an experiment."""
+        """The embedded target without its limit, or a null server in front of a program: experiments."""
         del evidence
+        if scenario.program is not None:
+            return change(scenario, {"knobs.null_server": True}, remedy=False)
         return None if scenario.target.live else change(scenario, {"target.service.concurrency": None}, remedy=False)
 
 

@@ -59,8 +59,10 @@ class ServerCpu:
         )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """The embedded target without its planted CPU: an experiment."""
+        """The embedded target without its planted CPU, or a null server in front of a program: experiments."""
         del evidence
+        if scenario.program is not None:
+            return change(scenario, {"knobs.null_server": True}, remedy=False)
         return None if scenario.target.live else change(scenario, {"target.service.cpu_us": 0.0}, remedy=False)
 
 
