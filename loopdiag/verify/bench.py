@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +23,7 @@ from loopdiag.model.scenario import Scenario
 from loopdiag.verify.outcomes import Outcome, outcome
 from loopdiag.verify.record import BASE, FOLDER, TREATED, Attempt
 
+PROGRAM_S = 0.05  # of a program's trial, besides its process
 PROCESS_S = 0.45  # of a trial's process, besides its set-up and timed part
 CLEARLY_LESS = 0.3  # a treated trial is never expected to take less than this part of the base's
 
@@ -52,11 +54,16 @@ class Bench:
 
     def process_s(self, arm: str) -> float:
         """What a trial takes besides its timed part."""
+        if self.recording.scenario.program is not None:
+            whole = [t.process_s - t.total_s for t in self.recording.trials if t.process_s is not None and t.total_s is not None]
+            return PROGRAM_S + (median(whole) if whole else PROCESS_S)
         setups = [t.setup_s for t in self.recording.trials if t.spec.arm.name == arm and t.setup_s is not None]
         return PROCESS_S + (median(setups) if setups else 0.0)
 
     def why_not(self, base: Scenario, treated: Scenario) -> str | None:
         """Why a changed scenario must not, or cannot, be run; None where it can."""
+        if base.program is not None:
+            return self._why_not_program(base, treated)
         # a key that an intervention has made idle does no harm
         faults = [fault for fault in scenario_faults(treated, set()) if not fault.message.startswith("has no effect")]
         if faults:
@@ -70,6 +77,18 @@ class Bench:
         except LoopdiagError as fault:
             return f"its changed scenario cannot run here: {fault.faults[0]}"
         return None
+
+    def _why_not_program(self, base: Scenario, treated: Scenario) -> str | None:
+        if treated.knobs == base.knobs:
+            return "nothing of it can be changed inside the program"
+        if treated.knobs.null_server and base.target.tls != "off":
+            return "a null server answers plain HTTP alone, and the program's target speaks TLS"
+        if self.live or not heavier(base, treated):
+            return None
+        if not (peers := {peer for trial in self.recording.trials for peer in trial.peers}):
+            return "it would put more load on servers that were not seen: with --live it is tried"
+        foreign = sorted(peer for peer in peers if not loopback(peer))
+        return f"it would put more load on {', '.join(foreign[:3])} than the program does: with --live it is tried" if foreign else None
 
     def place(self, arm: str, what: str) -> str:
         """A new folder's name for one attempt, under the run's."""
@@ -109,7 +128,7 @@ class Bench:
 
     def pace_s(self, scenario: Scenario) -> float:
         """Between two trials, at least."""
-        return 60 / scenario.live.runs_per_minute if scenario.target.live else 0.0
+        return 60 / scenario.live.runs_per_minute if scenario.target.live and scenario.program is None else 0.0
 
     def _run(self, scenarios: Mapping[str, Scenario], place: str, rounds: Rounds) -> tuple[Recording, ...]:
         now, sides = datetime.now(UTC), []
@@ -185,4 +204,35 @@ def heavier(base: Scenario, treated: Scenario) -> bool:
     workers = [most(s.workload.concurrency, math.inf) for s in (base, treated)]
     rates = [s.workload.rate_per_s or math.inf for s in (base, treated)]
     kept = [most(s.pool.keepalive, 0) for s in (base, treated)]
+    if base.program is not None:
+        return _heavier_program(base, treated, any(after > before for before, after in (pools, hosts, workers, rates)))
     return any(after > before for before, after in (pools, hosts, workers, rates, kept)) and treated != replace(base, arms=treated.arms)
+
+
+def _heavier_program(base: Scenario, treated: Scenario, seen: bool) -> bool:
+    """Of a program whose knobs are turned, `seen` being what the scenarios say that were seen of it."""
+    before, after = base.knobs, treated.knobs
+    limits = (
+        (base.pool.limit, 100, "pool_limit"),
+        (base.pool.limit_per_host, math.inf, "pool_limit_per_host"),
+        (base.workload.concurrency, 1, "semaphore"),
+    )
+    for own, default, name in limits:
+        was, now = getattr(before, name), getattr(after, name)
+        if now is not None and now != was and (now or math.inf) > (was or own or default):
+            return True
+    more_threads = after.executor is not None and after.executor > (before.executor or 0)
+    shorter = any(
+        (getattr(after, name) is not None) and getattr(after, name) != getattr(before, name) for name in ("sleep", "blocking_sleep")
+    )
+    return seen or more_threads or shorter or (before.lock and not after.lock)
+
+
+def loopback(peer: str) -> bool:
+    """Whether a host or address, as a program connected to it, is this machine's own."""
+    if peer == "localhost" or peer.endswith(".localhost") or peer.startswith("/"):
+        return True
+    try:
+        return ip_address(peer.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

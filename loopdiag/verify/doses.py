@@ -20,6 +20,7 @@ from loopdiag.model.diagnosis import Evidence as Figure
 from loopdiag.model.law import Estimate
 from loopdiag.model.scenario import Scenario
 from loopdiag.verify.bench import Bench, costs, values
+from loopdiag.verify.program_doses import seam
 from loopdiag.verify.record import BASE, Dose
 
 #: causes of the loop's own time, and of the server's
@@ -58,20 +59,38 @@ def _of_service(made: Scenario, ms: float) -> Scenario:
 def inject(bench: Bench, claim: Attribution, seen: Evidence, budget_s: float) -> tuple[Dose | None, bool]:
     """Run two doses beside their base; None where there is no mechanism, or the time does not bear it; whether somebody asked for the end."""
     scenario, arm = seen.scenario, seen.arm.name
+    if scenario.program is not None:
+        return _into_program(bench, claim, seen, budget_s)
     found = mechanism(claim.cause, scenario)
     if found is None or scenario.target.live:
         return None, False
     key, add = found
     own_ms = scenario.target.service.mean_ms if key.endswith("mean_ms") else seen.slope.value
-    expected = costs(seen.points, 1.0, bench.process_s(arm), budget_s / 2)  # of two sides; the third is dearer
-    ns = values(sorted(seen.points), 3, expected)
-    if own_ms <= 0 or not ns:
+    dose = Dose(arm=arm, cause=claim.cause, mechanism=key, doses_ms=tuple(part * own_ms for part in PARTS), folder="")
+    return _run(bench, dose, scenario, lambda ms: add(scenario, ms), seen, budget_s)
+
+
+def _into_program(bench: Bench, claim: Attribution, seen: Evidence, budget_s: float) -> tuple[Dose | None, bool]:
+    """The same inside a user's program."""
+    found = seam(claim, seen)
+    if found is None:
         return None, False
-    doses = tuple(part * own_ms for part in PARTS)
-    dose = Dose(arm=arm, cause=claim.cause, mechanism=key, doses_ms=doses, folder=bench.place(arm, f"{claim.cause}-doses"))
-    sides = {BASE: scenario} | {f"dose-{number}": add(scenario, ms) for number, ms in enumerate(doses, 1)}
+    doses = tuple(part * found.own_ms for part in PARTS)
+    dose = Dose(arm=seen.arm.name, cause=claim.cause, mechanism=found.name, doses_ms=doses, predicted=found.predicted, folder="")
+    return _run(bench, dose, found.base, found.dose, seen, budget_s)
+
+
+def _run(  # noqa: PLR0913, PLR0917 - what is run, beside what
+    bench: Bench, dose: Dose, base: Scenario, add: Callable[[float], Scenario], seen: Evidence, budget_s: float
+) -> tuple[Dose | None, bool]:
+    expected = costs(seen.points, 1.0, bench.process_s(dose.arm), budget_s / 2)  # of two sides; the third is dearer
+    ns = values(sorted(seen.points), 3, expected)
+    if min(dose.doses_ms) <= 0 or not ns:
+        return None, False
+    dose = replace(dose, folder=bench.place(dose.arm, f"{dose.cause}-doses"))
+    sides = {BASE: base} | {f"dose-{number}": add(ms) for number, ms in enumerate(dose.doses_ms, 1)}
     dearer = {n: total * (1 + max(PARTS)) for n, total in expected.base.items()}
-    return dose, bench.several(dose.folder, sides, ns, (expected.base, *(dearer for _ in doses)), budget_s, ROUNDS)
+    return dose, bench.several(dose.folder, sides, ns, (expected.base, *(dearer for _ in dose.doses_ms)), budget_s, ROUNDS)
 
 
 def response(folder: Path, dose: Dose) -> Estimate | None:
@@ -99,5 +118,7 @@ def with_response(found: CauseFound, dose: Dose, response: Estimate) -> CauseFou
     doses = " and ".join(f"{ms:.3g}" for ms in dose.doses_ms)
     half = (response.high - response.low) / 2
     told = f"{doses} ms added to each request ({dose.mechanism}) add {response.value:.2g} ± {half:.2g} ms of slope per ms"
+    if dose.predicted is not None:
+        told += f"; the critical path predicts {dose.predicted:.2g}"
     figure = Figure(what=WHAT.format(dose.mechanism), value=float(f"{response.value:.4g}"), unit="ms per ms")
     return replace(found, evidence=(*found.evidence, figure), why="; ".join(filter(None, (found.why, told))))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from loopdiag.analysis.effects import Effect, effect, total_effect
 from loopdiag.analysis.slope import slope
@@ -13,6 +13,7 @@ from loopdiag.lab import store
 from loopdiag.lab.pairs import paired
 from loopdiag.model.diagnosis import Verdict
 from loopdiag.model.law import Estimate
+from loopdiag.model.recording import Recording
 from loopdiag.model.scenario import Scenario
 from loopdiag.verify.record import BASE, TREATED, Attempt
 
@@ -70,10 +71,24 @@ def outcome(folder: Path, attempt: Attempt) -> Outcome:
     except LoopdiagError as fault:
         return Outcome(attempt, None, attempt.predicted, why=fault.faults[0])
     before, after = paired(base, treated)
+    if idle := idle_knobs(base, treated):
+        return Outcome(attempt, None, attempt.predicted, before, after, treated.scenario, idle)
     found, predicted = compared(attempt, before, after)
     stopped = "; ".join(dict.fromkeys((*base.warnings, *treated.warnings)))
     why = "" if found is not None else f"too little was measured: {stopped or 'the time was over'}"
     return Outcome(attempt, found, predicted, before, after, treated.scenario, why)
+
+
+def idle_knobs(base: Recording, treated: Recording) -> str:
+    """Why what was to be changed in a program was not, where a knob of the treated side alone never acted; "" else."""
+    told = asdict(treated.scenario.knobs)
+    new = {name for name, value in asdict(base.scenario.knobs).items() if value != told[name]}
+    idle = dict[str, str]()
+    for trial in treated.trials:
+        if trial.usable:
+            idle |= {name: why for name, why in trial.knobs_idle.items() if name in new}
+    acted = {name for trial in treated.trials for name in trial.knobs_acted}
+    return "; ".join(f"the knob {name} changed nothing in the program: {why}" for name, why in sorted(idle.items()) if name not in acted)
 
 
 def compared(attempt: Attempt, before: Points, after: Points) -> tuple[Effect | None, Estimate | None]:

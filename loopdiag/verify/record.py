@@ -57,6 +57,7 @@ class Dose(Value, frozen=True, kw_only=True):
     cause: str
     mechanism: str  # the scenario's key
     doses_ms: tuple[float, ...]  # added to each request
+    predicted: float | None = None  # ms of slope per ms that was added, as the critical path says; None: it does not
     folder: str
 
 

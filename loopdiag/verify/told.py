@@ -20,6 +20,7 @@ from loopdiag.model.attribution import Attribution
 from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Point, Prescription
 from loopdiag.model.law import Estimate
 from loopdiag.model.scenario import Scenario
+from loopdiag.verify.code_changes import code_changes
 from loopdiag.verify.doses import response, with_response
 from loopdiag.verify.outcomes import Outcome, outcome
 from loopdiag.verify.record import TREATED, Verified
@@ -47,7 +48,12 @@ def with_verdicts(
     causes = [_dosed(_cause(claim, tried, verified, arm.arm, why), arm.arm, verified, folder) for claim in claims]
     woken = dict.fromkeys(made.attempt.cause for made in tried if made.attempt.cause not in named and made.verdict == "CONFIRMED")
     causes += [_woken(name, tried) for name in woken]
-    return replace(arm, causes=tuple(causes), prescription=_prescription(arm, tried, scenario, verified, folder))
+    made = _prescription(arm, tried, scenario, verified, folder)
+    if made is not None and scenario.program is not None:
+        adopted = [each for each in tried if each.adopted]
+        places = {claim.cause: claim.place for claim in claims if claim.place is not None}
+        made = replace(made, changes=code_changes(scenario, adopted, places) or made.changes, toml_diff="")
+    return replace(arm, causes=tuple(causes), prescription=made)
 
 
 def title(cause: Cause) -> str:
@@ -79,6 +85,7 @@ def _cause(claim: Attribution, tried: Sequence[Outcome], verified: Verified | No
         remedy=claim.remedy,
         title=_titled(claim.cause),
         why=why,
+        place=claim.place,
     )
     if claim.side == "none":
         return replace(found, verdict="NOT_APPLICABLE", why="")
