@@ -1,6 +1,7 @@
 """``--fail-if``: a comparison on the diagnosis, for scripts and CI.
 
-``httpx/asyncio.slope_ms > 5``, ``exponent >= 1.2``, ``httpx/asyncio.causes.library_overhead.share > 0.5``.
+``httpx/asyncio.slope_ms > 5``, ``exponent >= 1.2``, ``httpx/asyncio.causes.library_overhead.share > 0.5``;
+beside an earlier run ``program/own.ratio.low > 1.1``, ``difference_ms > 0.5``, ``causes_came > 0``.
 """
 
 import operator
@@ -13,13 +14,14 @@ from loopdiag.model.law import Estimate
 from loopdiag.model.value import Value
 
 FIELDS = ("slope_ms", "exponent", "errors", "connections_per_request", "server_utilisation", "reused_share")
+COMPARED = ("ratio", "difference_ms", "causes_came")  # of a run beside an earlier one
 CAUSE_FIELDS = ("share", "slope_ms", "predicted", "effect")
 BOUNDS = ("value", "low", "high")
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 PATTERN = re.compile(
-    rf"\s*(?:(?P<arm>[\w.-]+/[\w.-]+)\.)?(?P<field>{'|'.join(FIELDS)}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
-    r"\s*(?P<compare>>=|<=|>|<)\s*(?P<number>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
+    rf"\s*(?:(?P<arm>[\w.-]+/[\w.-]+)\.)?(?P<field>{'|'.join((*FIELDS, *COMPARED))}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
+    r"\s*(?P<compare>>=|<=|>|<)\s*(?P<number>-?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
 )
 
 
@@ -41,14 +43,21 @@ class Gate(Value, frozen=True, kw_only=True):
             if self.arm not in {None, arm.arm}:
                 continue
             name = self.field if self.cause is None else f"causes.{self.cause}.{self.field}"
-            value = _value(arm, self.field, self.bound) if self.cause is None else _of_cause(arm, self.cause, self.field, self.bound)
-            if value is None:
+            value = self._figure(diagnosis, arm)
+            if value is None and self.field in COMPARED and diagnosis.comparison is None:
+                unknown.append(f"there is no baseline, so {self.text!r} is not decided for {arm.arm}")
+            elif value is None:
                 unknown.append(f"{arm.arm}.{name} is not known, so {self.text!r} is not decided there")
             elif COMPARE[self.compare](value, self.number):
                 holds.append(f"{arm.arm}.{name} is {value:.4g}: {self.text!r} holds")
         if self.arm is not None and not holds and not unknown and self.arm not in {arm.arm for arm in diagnosis.arms}:
             unknown.append(f"no arm {self.arm!r} in this run, so {self.text!r} is not decided")
         return holds, unknown
+
+    def _figure(self, diagnosis: Diagnosis, arm: ArmDiagnosis) -> float | None:
+        if self.cause is not None:
+            return _of_cause(arm, self.cause, self.field, self.bound)
+        return _compared(diagnosis, arm, self.field, self.bound) if self.field in COMPARED else _value(arm, self.field, self.bound)
 
 
 def parse_gate(text: str, causes: Collection[str] | None = None) -> Gate:
@@ -64,7 +73,7 @@ def parse_gate(text: str, causes: Collection[str] | None = None) -> Gate:
     match = PATTERN.fullmatch(text)
     if match is None:
         raise InputError(
-            f"--fail-if: expected [CLIENT/LOOP.]VALUE[.low|.high] > NUMBER with VALUE one of {', '.join(FIELDS)}, "
+            f"--fail-if: expected [CLIENT/LOOP.]VALUE[.low|.high] > NUMBER with VALUE one of {', '.join((*FIELDS, *COMPARED))}, "
             f"causes.NAME.{'|'.join(CAUSE_FIELDS)}, got {text!r}"
         )
     parts = match.groupdict()
@@ -89,6 +98,18 @@ def _value(arm: ArmDiagnosis, field: str, bound: str) -> float | None:
         number: float | None = getattr(value, bound)
         return number
     return None if value is None else float(value)
+
+
+def _compared(diagnosis: Diagnosis, arm: ArmDiagnosis, field: str, bound: str) -> float | None:
+    """A figure of the arm beside an earlier run's."""
+    made = None if diagnosis.comparison is None else next((each for each in diagnosis.comparison.arms if each.arm == arm.arm), None)
+    if made is None:
+        return None
+    if field == "causes_came":
+        return float(len(made.came))
+    value: Estimate | None = getattr(made, field)
+    number: float | None = None if value is None else getattr(value, bound)
+    return number
 
 
 def _of_cause(arm: ArmDiagnosis, name: str, field: str, bound: str) -> float | None:

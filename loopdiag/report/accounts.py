@@ -16,8 +16,13 @@ NAMED = 0.01  # of the slope: smaller parts are summed up in the sentence, and s
 APART = 0.005  # of the slope, by which parts may miss it before the sentence says so
 THREAD_WAITS = frozenset({"loop/run-queue", "loop/off-cpu"})  # the loop's, but its thread did not run
 #: what a hop of the critical path goes through
-VIAS = {"pool": "the pool", "worker": "a worker", "connection": "a connection's opener", "stream": "a stream", "schedule": "the schedule"}
-WAVES = ("pool", "worker", "stream")  # hops that a limit makes: each is one wave more
+VIAS = {
+    "pool": "the pool", "worker": "a worker", "connection": "a connection's opener", "stream": "a stream", "schedule": "the schedule",
+    "serial": "the request before it in its task", "semaphore": "a semaphore", "lock": "a lock", "queue": "a queue", "condition": "a condition",
+    "event": "an event", "task": "a task that another one waits for", "batch": "a batch that is waited for", "executor": "a thread of an executor",
+}  # fmt: skip
+#: hops that a limit makes: each is one wave more
+WAVES = ("pool", "worker", "stream", "serial", "semaphore", "lock", "batch", "task", "executor")
 
 
 class Part(Value, frozen=True, kw_only=True):

@@ -43,6 +43,14 @@ def titled(cause: CauseFound) -> str:
     return f"{fmt.clean(cause.cause)} ({detail})" if detail else fmt.clean(cause.cause)
 
 
+def placed(cause: CauseFound) -> str:
+    """The line of the program that is to be changed: ``client.py:14 `async with sem:` ``; empty where there is none."""
+    if cause.place is None:
+        return ""
+    text = fmt.clean(cause.place.text)
+    return f"{fmt.clean(cause.place.name)} `{text}`" if text else fmt.clean(cause.place.name)
+
+
 def share(cause: CauseFound) -> str:
     """The share of the slope in percent, with its interval, or the step of the total; empty where neither is known."""
     if cause.offset_ms is not None:
@@ -121,7 +129,9 @@ def sentence(arm: ArmDiagnosis) -> str:
         return f"Nothing that grows was found: {grows}."
     if cause.offset_ms is not None:
         return f"{grows.capitalize()}; {share(cause)} {whole(cause)} go with {titled(cause)}, {outcome(arm, cause)}."
+    line = f" at {placed(cause)}" if cause.place is not None else ""
     part = f"{share(cause)} of it goes with {titled(cause)}" if cause.share is not None else f"it goes with {titled(cause)}"
+    part += line
     return f"{grows.capitalize()}; {part}, {outcome(arm, cause)}."
 
 

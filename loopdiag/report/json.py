@@ -19,7 +19,12 @@ MODEL, WRITTEN = "value", "slope_ms"  # how such a number is called in the model
 
 def render(document: Document) -> str:
     """The diagnosis as indented JSON (schema ``loopdiag/diagnosis/1``)."""
-    made = renamed(msgspec.to_builtins(document.diagnosis), MODEL, WRITTEN)
+    return written(document.diagnosis)
+
+
+def written(diagnosis: Diagnosis) -> str:
+    """The same, of a diagnosis alone."""
+    made = renamed(msgspec.to_builtins(diagnosis), MODEL, WRITTEN)
     return msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
 
 

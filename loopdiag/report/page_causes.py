@@ -39,7 +39,8 @@ def card(arm: ArmDiagnosis, cause: CauseFound) -> Markup:
         tag("span", tag("b", share), f" {findings.whole(cause)}", class_="share") if share else None,
         class_="head",
     )
-    told = [
+    told = [tag("p", tag("code", findings.placed(cause)), class_="place")] if cause.place is not None else []
+    told += [
         tag("p", text, class_=kind)
         for text, kind in ((cause.detail, "detail"), (cause.title, "lead"), (findings.capital(cause.why), "because"))
         if text

@@ -7,6 +7,7 @@ from loopdiag.report import format as fmt
 from loopdiag.report.markup import Markup, join, tag
 from loopdiag.report.page_answer import over_n, why
 from loopdiag.report.page_code import code
+from loopdiag.report.page_compare import comparison
 from loopdiag.report.page_parts import bullets, needs_script, pairs, section, table
 
 TRACKS = "Requests in flight, the pool's queue, the event loop and the garbage collector, on the waterfall's time axis"
@@ -24,6 +25,7 @@ def sections(document: Document) -> Markup:
             partial(document),
             why(document),
             arms(document),
+            comparison(document),
             not_measured(document),
             warnings(document),
             scaling(document),

@@ -9,6 +9,7 @@ from loopdiag.report import content
 from loopdiag.report.format import clean, plain_ascii
 from loopdiag.report.growth import main_flames, sentence, top_lines
 from loopdiag.report.text_answer import answers
+from loopdiag.report.text_compare import compared
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,6 +27,12 @@ def render(document: Document) -> str:
 
 def render_terminal(document: Document, *, width: int, colour: bool, ascii_only: bool = False) -> str:
     """The report for a terminal of `width` columns; `ascii_only` for one that knows no other characters."""
+    text = printed(parts(document, width), width=width, colour=colour)
+    return plain_ascii(text) if ascii_only else text
+
+
+def printed(shown: Iterable["RenderableType"], *, width: int, colour: bool) -> str:
+    """Parts as text for a terminal of `width` columns."""
     from rich.console import Console
 
     out = StringIO()
@@ -39,10 +46,9 @@ def render_terminal(document: Document, *, width: int, colour: bool, ascii_only:
         highlight=False,
         emoji=False,
     )
-    for part in parts(document, width):
+    for part in shown:
         console.print(part)
-    text = out.getvalue() if colour else "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-    return plain_ascii(text) if ascii_only else text
+    return out.getvalue() if colour else "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def parts(document: Document, width: int) -> Iterable["RenderableType"]:
@@ -59,6 +65,9 @@ def parts(document: Document, width: int) -> Iterable["RenderableType"]:
         yield from [arms_table(document)] if width >= NARROW else arm_lines(document)
         yield Text("T: first task created to last response ended, bare trials. Intervals: 95 %.", style="dim")
     yield from listing("", content.arm_notes(document))
+    if document.diagnosis.comparison is not None:
+        yield ""
+        yield from compared(document.diagnosis.comparison)
     yield from listing(content.LOOPS, content.loop_lines(document))
     yield from grown(document, width)
     yield from listing("Not measured", (f"{what}: {why}" for what, why in content.not_measured(document)))

@@ -109,6 +109,7 @@ def block(arm: ArmDiagnosis, cause: CauseFound, number: int) -> Iterable["Render
         (findings.verdict(cause), STYLES[cause.verdict]),
         "  ",
         (findings.titled(cause), "strike" if struck else "bold"),
+        (f"  {findings.placed(cause)}" if cause.place is not None else "", "cyan"),
         f"  {share} {findings.whole(cause)}" if share else "",
     )
     yield indented(head)
