@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from loopdiag.errors import InputError, LoopdiagError
-from loopdiag.options import parser
+from loopdiag.options import parse
 
 if TYPE_CHECKING:
+    from loopdiag.model.diagnosis import Diagnosis
     from loopdiag.model.document import Document
-    from loopdiag.model.scenario import Scenario
     from loopdiag.progress import TerminalProgress
+
 
 INTERRUPTED, GATE_HOLDS = 130, 4
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        arguments = parser(VERBS).parse_args(argv)
+        arguments = parse(VERBS, sys.argv[1:] if argv is None else argv)
         code: int = arguments.verb(arguments)
         sys.stdout.flush()
     except LoopdiagError as error:
@@ -52,16 +53,48 @@ def run(arguments: argparse.Namespace) -> int:
     """`loopdiag run`: record, diagnose, verify, report."""
     from loopdiag import pipeline
 
-    gates = _gates(arguments.fail_if)
+    gates, keep_baseline = _gates(arguments.fail_if), pipeline.keeper(arguments.baseline)
     folder = _record(arguments)
+    keep_baseline(folder)
+    return _answer(folder, arguments, gates)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """`loopdiag exec`: the same for a program of the user's own."""
+    from loopdiag import asked, pipeline
+
+    gates, keep_baseline = _gates(arguments.fail_if), pipeline.keeper(arguments.baseline)
+    scenario = asked.of_program(
+        arguments.command, n=arguments.n, budget=arguments.budget, level=arguments.level, verified=not arguments.no_verify
+    )
+    progress = _progress(quiet=arguments.quiet)
+    folder = pipeline.record(scenario, arguments.out, progress=progress, live=arguments.live, heard=_pass_on)
+    keep_baseline(folder)
+    return _answer(folder, arguments, gates)
+
+
+def _answer(folder: Path, arguments: argparse.Namespace, gates: list) -> int:  # type: ignore[type-arg] # as below
+    """Diagnose what was recorded, verify, report, judge."""
+    from loopdiag import pipeline
+
     document = pipeline.verify(folder, progress=_progress(quiet=arguments.quiet), live=arguments.live)
     page = pipeline.report(document, folder)
+    if getattr(arguments, "json", None) is not None:
+        pipeline.write_diagnosis(document.diagnosis, arguments.json)
     _print(document)
     print(f"\nreport: {page}")
     if pipeline.interrupted(document, folder):
         return INTERRUPTED
     pipeline.require_usable(document, folder)
-    return _judge(gates, document)
+    return _judge(gates, document.diagnosis)
+
+
+def _pass_on(number: int, piece: bytes) -> None:
+    """Let a piece of a program's output through, unchanged: 1 is standard output, 2 standard error."""
+    stream = sys.stdout if number == 1 else sys.stderr
+    stream.flush()
+    stream.buffer.write(piece)
+    stream.buffer.flush()
 
 
 def record(arguments: argparse.Namespace) -> int:
@@ -74,38 +107,37 @@ def record(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> Path:
-    from loopdiag import pipeline
+    from loopdiag import asked, pipeline
 
-    scenario = _scenario(arguments)
+    scenario = asked.of_run(arguments, verified=arguments.verb is run)
     progress = _progress(quiet=arguments.quiet)
     return pipeline.record(scenario, arguments.out, progress=progress, live=arguments.live)
-
-
-def _scenario(arguments: argparse.Namespace) -> "Scenario":
-    """The scenario with the command line's values; where it will be verified, that keeps its part of --budget."""
-    from msgspec.structs import replace
-
-    from loopdiag import pipeline
-    from loopdiag.lab.scenario_file import apply_overrides, load_scenario
-
-    asked = load_scenario(arguments.scenario)
-    scenario = apply_overrides(asked, n=arguments.n, arms=arguments.arm, budget=arguments.budget)
-    if arguments.verb is not run:
-        return scenario
-    if arguments.no_verify:
-        return replace(scenario, verify=replace(scenario.verify, enabled=False))
-    return scenario if arguments.budget is None else pipeline.shared(scenario, asked)
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
     """`loopdiag diagnose`: analyse again what was recorded."""
     from loopdiag import pipeline
 
-    gates = _gates(arguments.fail_if)
+    gates, keep_baseline = _gates(arguments.fail_if), pipeline.keeper(arguments.baseline)
+    keep_baseline(arguments.folder)
     document = pipeline.diagnose(arguments.folder)
     _print(document)
     pipeline.require_usable(document, arguments.folder)
-    return _judge(gates, document)
+    return _judge(gates, document.diagnosis)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """`loopdiag compare`: a run beside an earlier one."""
+    from loopdiag import pipeline
+    from loopdiag.report.text_compare import render_comparison
+
+    gates = _gates(arguments.fail_if)
+    diagnosis = pipeline.compare(arguments.before, arguments.after)
+    if arguments.json is not None:
+        pipeline.write_diagnosis(diagnosis, arguments.json)
+    width, colour = _terminal()
+    print(render_comparison(diagnosis, width=width, colour=colour), end="")
+    return _judge(gates, diagnosis)
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -211,10 +243,10 @@ def _gates(texts: Sequence[str]) -> list:  # type: ignore[type-arg] # as below
     return [parse_gate(text, causes) for text in texts]
 
 
-def _judge(gates: list, document: "Document") -> int:  # type: ignore[type-arg] # a Gate is imported only where one is given
+def _judge(gates: list, diagnosis: "Diagnosis") -> int:  # type: ignore[type-arg] # a Gate is imported only where one is given
     code = 0
     for gate in gates:
-        holds, unknown = gate.verdict(document.diagnosis)
+        holds, unknown = gate.verdict(diagnosis)
         for line in (*holds, *unknown):
             complain(f"--fail-if: {line}")
         code = GATE_HOLDS if holds else code
@@ -222,14 +254,19 @@ def _judge(gates: list, document: "Document") -> int:  # type: ignore[type-arg] 
 
 
 def _print(document: "Document") -> None:
-    import shutil
-
     from loopdiag.report.text import render_terminal
+
+    width, colour = _terminal()
+    print(render_terminal(document, width=width, colour=colour), end="")
+
+
+def _terminal() -> tuple[int, bool]:
+    """How many columns standard output has, and whether it shows colours."""
+    import shutil
 
     terminal = sys.stdout.isatty()
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size((80, 24)).columns if terminal else 80
-    print(render_terminal(document, width=width, colour=colour), end="")
+    return shutil.get_terminal_size((80, 24)).columns if terminal else 80, colour
 
 
 def _progress(*, quiet: bool) -> "TerminalProgress | None":
@@ -243,8 +280,10 @@ def _progress(*, quiet: bool) -> "TerminalProgress | None":
 #: verb → what does it
 VERBS = {
     "run": run,
+    "exec": execute,
     "record": record,
     "diagnose": diagnose,
+    "compare": compare,
     "report": report,
     "list": list_parts,
     "check": check,

@@ -1,7 +1,7 @@
 """The command line's verbs and options: what may be given, and what each says of itself."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +19,20 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{self.prog}: {message}; see '{self.prog} --help'")
 
 
+def parse(does: Mapping[str, Verb], argv: Sequence[str]) -> argparse.Namespace:
+    """Parse `argv`; of `exec`, what stands behind the first ``--`` is the program's own command line, whatever it looks like.
+
+    Raises:
+        InputError: it is wrong.
+    """
+    words = list(argv)
+    at = words.index("--") if words[:1] == ["exec"] and "--" in words else len(words)
+    arguments = parser(does).parse_args(words[:at])
+    if at < len(words):
+        arguments.command = words[at + 1 :]
+    return arguments
+
+
 def parser(does: Mapping[str, Verb]) -> Parser:
     """The whole command line; `does` holds what each verb does."""
     top = Parser(
@@ -34,21 +48,13 @@ def parser(does: Mapping[str, Verb]) -> Parser:
         "--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'httpx/asyncio.slope_ms > 5'"
     )
     verb.add_argument("--no-verify", action="store_true", help="do not verify causes by interventions")
+    _baseline_option(verb)
     verb.set_defaults(verb=does["run"])
     verb = verbs.add_parser("record", help="run a scenario's trials, and keep them in a folder")
     _recording_options(verb)
     verb.set_defaults(verb=does["record"])
-    verb = verbs.add_parser("diagnose", help="analyse a run's folder again")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument("--fail-if", action="append", default=[], metavar="EXPR")
-    verb.set_defaults(verb=does["diagnose"])
-    verb = verbs.add_parser("report", help="write a run's report, or print it in another format")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument(
-        "--format", help="html, text, json, har, trace-event, svg, folded, speedscope, flamegraph; default: by the ending of -o, else html"
-    )
-    verb.add_argument("-o", dest="output", type=Path, metavar="FILE", help="where to; '-' is standard output")
-    verb.set_defaults(verb=does["report"])
+    _exec_verb(verbs, does["exec"])
+    _reading_verbs(verbs, does)
     verb = verbs.add_parser("list", help="list the parts of one kind, and what is unavailable here, and why")
     verb.add_argument("kind", choices=LISTS)
     verb.set_defaults(verb=does["list"])
@@ -58,6 +64,32 @@ def parser(does: Mapping[str, Verb]) -> Parser:
     verb.add_argument("scenario", type=Path, metavar="SCENARIO.toml")
     verb.add_argument("--port", type=_port, default=0, help="default: a free one")
     verb.set_defaults(verb=does["serve"])
+    _selftest_verb(verbs, does["selftest"])
+    return top
+
+
+def _reading_verbs(verbs: "argparse._SubParsersAction[Parser]", does: Mapping[str, Verb]) -> None:
+    verb = verbs.add_parser("diagnose", help="analyse a run's folder again")
+    verb.add_argument("folder", type=Path, metavar="DIR")
+    verb.add_argument("--fail-if", action="append", default=[], metavar="EXPR")
+    _baseline_option(verb)
+    verb.set_defaults(verb=does["diagnose"])
+    verb = verbs.add_parser("compare", help="compare two runs: slopes, accounts and causes that changed, and by how much at least")
+    verb.add_argument("before", type=Path, metavar="A", help="the earlier run's folder, or its diagnosis.json")
+    verb.add_argument("after", type=Path, metavar="B", help="the later run's")
+    verb.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'ratio.low > 1.1'")
+    verb.add_argument("--json", type=Path, metavar="FILE", help="write B's diagnosis with the comparison there")
+    verb.set_defaults(verb=does["compare"])
+    verb = verbs.add_parser("report", help="write a run's report, or print it in another format")
+    verb.add_argument("folder", type=Path, metavar="DIR")
+    verb.add_argument(
+        "--format", help="html, text, json, har, trace-event, svg, folded, speedscope, flamegraph; default: by the ending of -o, else html"
+    )
+    verb.add_argument("-o", dest="output", type=Path, metavar="FILE", help="where to; '-' is standard output")
+    verb.set_defaults(verb=does["report"])
+
+
+def _selftest_verb(verbs: "argparse._SubParsersAction[Parser]", does: Verb) -> None:
     verb = verbs.add_parser("selftest", help="plant known faults, and count how often the diagnosis names them")
     verb.add_argument("--quick", action="store_true", help="one variant of each cause, and nothing verified")
     verb.add_argument("--only", metavar="PATTERN", help="only rows, or causes, that are called so; * and ? stand for anything")
@@ -67,8 +99,7 @@ def parser(does: Mapping[str, Verb]) -> Parser:
     verb.add_argument("--again", action="store_true", help="diagnose again what is recorded in DIR, and run nothing")
     verb.add_argument("--seed", type=_whole, default=1, help="of plans and servers; default: 1")
     verb.add_argument("-q", dest="quiet", action="store_true", help="no progress")
-    verb.set_defaults(verb=does["selftest"])
-    return top
+    verb.set_defaults(verb=does)
 
 
 def _recording_options(verb: argparse.ArgumentParser) -> None:
@@ -79,6 +110,34 @@ def _recording_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--budget", metavar="TIME", help="of measuring and, unless --no-verify, verifying together, e.g. 90s or 2m")
     verb.add_argument("--live", action="store_true", help="allow requests to a server that is not ours")
     verb.add_argument("-q", dest="quiet", action="store_true", help="no progress")
+
+
+def _baseline_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--baseline", type=Path, metavar="DIR|FILE", help="an earlier run, or its diagnosis.json, to compare this one with")
+
+
+def _exec_verb(verbs: "argparse._SubParsersAction[Parser]", does: Verb) -> None:
+    verb = verbs.add_parser(
+        "exec",
+        help="run your own program at growing N, unmodified, and say why it takes longer",
+        usage="loopdiag exec [options] -- PROGRAM ARG… {n} …",
+        epilog="{n} in the program's command line is replaced by the number of requests. What it prints in its first run at each N is passed through.",
+    )
+    verb.add_argument("--n", metavar="N,N,…", default="25,50,100,200", help="numbers of requests; default: %(default)s")
+    verb.add_argument("--json", type=Path, metavar="FILE", help="write diagnosis.json there, too")
+    verb.add_argument("--out", type=Path, metavar="DIR", help="where to; default: reports/<program>-<UTC time>")
+    verb.add_argument(
+        "--budget", metavar="TIME", default="2m", help="of measuring and, unless --no-verify, verifying together; default: %(default)s"
+    )
+    verb.add_argument("--no-verify", action="store_true", help="do not verify causes by changing the program from inside")
+    verb.add_argument(
+        "--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'program/own.slope_ms > 5'"
+    )
+    _baseline_option(verb)
+    verb.add_argument("--level", choices=("light", "detailed", "deep"), default="light", help="how much is watched; default: %(default)s")
+    verb.add_argument("--live", action="store_true", help="allow changes that put more load on a server that is not on this machine")
+    verb.add_argument("-q", dest="quiet", action="store_true", help="no progress")
+    verb.set_defaults(command=[], verb=does)
 
 
 def _port(text: str) -> int:

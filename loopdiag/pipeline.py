@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from loopdiag.errors import NothingMeasured
+from loopdiag.errors import InputError, NothingMeasured
+from loopdiag.model.diagnosis import Diagnosis
 from loopdiag.model.document import Document
 from loopdiag.model.scenario import Scenario
 
@@ -41,12 +42,27 @@ def shared(scenario: Scenario, asked: Scenario) -> Scenario:
     )
 
 
-def record(scenario: Scenario, out: Path | None = None, *, progress: "Progress | None" = None, live: bool = False) -> Path:
+def record(
+    scenario: Scenario,
+    out: Path | None = None,
+    *,
+    progress: "Progress | None" = None,
+    live: bool = False,
+    heard: Callable[[int, bytes], None] | None = None,
+) -> Path:
     """Run the scenario's trials and return the folder that holds them, every finished trial, even after a fault or Ctrl-C.
+
+    Args:
+        scenario: what to run.
+        out: the folder; None: a new one under reports/.
+        progress: who watches.
+        live: whether requests may go to a live target.
+        heard: gets what a program writes in its first run at each N: 1 or 2, and a piece of it.
 
     Raises:
         InputError: the scenario cannot run here, or the folder cannot be written.
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from loopdiag.analysis.scaling import predict_total, repeatability
@@ -66,6 +82,7 @@ def record(scenario: Scenario, out: Path | None = None, *, progress: "Progress |
         half_width=repeatability,
         progress=progress,
         live_allowed=live,
+        world=replace(campaign.WORLD, heard=heard),
     )
     return folder
 
@@ -141,10 +158,52 @@ def _analysed(folder: Path, document: Document | None = None) -> "Analysed":
 
 
 def _kept(document: Document, folder: Path) -> Document:
+    from loopdiag.compare import with_baseline
     from loopdiag.lab import store
 
+    document = with_baseline(document, folder)
     store.write(folder / "diagnosis.json", rendered(document, "json"))
     return document
+
+
+def compare(before: Path, after: Path) -> Diagnosis:
+    """The later run's diagnosis with the earlier one beside it; both are folders of runs, or files.
+
+    Raises:
+        InputError: one of them holds no diagnosis, or they have no arm in common.
+    """
+    from loopdiag import compare as comparing
+
+    return comparing.compare(before, after)
+
+
+def keeper(baseline: Path | None) -> Callable[[Path], None]:
+    """What keeps the earlier run at `baseline` in a run's folder; nothing where there is none.
+
+    Raises:
+        InputError: `baseline` holds no diagnosis; told before anything is measured.
+    """
+    if baseline is None:
+        return lambda _folder: None
+    from loopdiag import compare as comparing
+
+    earlier = comparing.read(baseline)
+    return lambda folder: comparing.keep(earlier, folder)
+
+
+def write_diagnosis(diagnosis: Diagnosis, file: Path) -> None:
+    """Write a diagnosis where the user asked for it.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    from loopdiag.lab import store
+    from loopdiag.report.json import written
+
+    try:
+        store.write(file, written(diagnosis))
+    except OSError as error:
+        raise InputError(f"--json {file}: cannot be written: {error.strerror}") from error
 
 
 def require_usable(document: Document, folder: Path) -> None:
