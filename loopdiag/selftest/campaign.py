@@ -99,7 +99,7 @@ class Campaign:
             if row.kind == "same":
                 return scoring.same(row, self._verdict(row, wanted, known=known), str(place))
             diagnosis, leaks = self._diagnosed(row, wanted, done if known else None)
-            return replace(scoring.score(row, diagnosis, str(place)), leaks=leaks)
+            return replace(scoring.score(row, diagnosis, str(place)), leaks=None if row.script else leaks)
         except LoopdiagError as fault:
             return scoring.not_run(row, "; ".join(fault.faults[:2]), str(place))
         except Exception as error:  # noqa: BLE001 - a row that breaks the diagnosis is a finding of the self-test
@@ -112,11 +112,11 @@ class Campaign:
             return msgspec.json.decode((place / "diagnosis.json").read_bytes(), type=Diagnosis), done.leaks
         if self.again:
             document = self.steps.again(place)
-            return document.diagnosis, self.steps.leaks(place, document)
+            return document.diagnosis, not row.script and self.steps.leaks(place, document)
         self._clear(row)
         with busy_core(wanted=row.busy):
             document = self.steps.run(wanted, place)
-        leaks = self.steps.leaks(place, document)
+        leaks = not row.script and self.steps.leaks(place, document)  # nothing is planted where a program could look
         self._mark(row, Done(scenario=wanted, busy=row.busy, leaks=leaks))
         return document.diagnosis, leaks
 

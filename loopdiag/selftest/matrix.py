@@ -5,11 +5,13 @@ from string import ascii_letters
 
 from loopdiag.selftest.plants import ROWS
 from loopdiag.selftest.rates import Rate, Summary, wilson
-from loopdiag.selftest.scoring import HEALTHY, Score
+from loopdiag.selftest.scoring import HEALTHY, HEALTHY_KINDS, Score
 
 WIDTH = 100
 LETTERS = ascii_letters
 NAME = 26  # columns of a cause's name
+WIDE = 26  # columns that find room with a space between them
+PLANTED = ("single", "program")  # kinds with one true cause
 
 
 def render(made: Summary) -> str:
@@ -21,14 +23,17 @@ def render(made: Summary) -> str:
 
 
 def _matrix(made: Summary) -> Iterator[str]:
-    """True cause down, first answer across, as letters; a dot is a zero."""
-    known = dict.fromkeys(row.truth[0] for row in ROWS if row.kind == "single")
+    """True cause down, first answer across, as letters; a dot is a zero, and a plus ten or more where columns are narrow."""
+    kinds = {score.row.kind for score in made.scores}
+    known = dict.fromkeys(row.truth[0] for row in ROWS if row.kind in PLANTED and row.kind in kinds)
     answers = [name for name in dict.fromkeys((*known, *(first for row in made.matrix.values() for first in row))) if name != HEALTHY]
     columns = [*answers, HEALTHY]
     marks = dict(zip(columns, (*LETTERS[: len(answers)], "-"), strict=True))
-    yield f"{'planted, and what was named first':<{NAME + 2}}" + "".join(f"{marks[name]:>2}" for name in columns) + "   right, 95 %"
+    wide = 2 if len(columns) <= WIDE else 1
+    title = "planted, and what was named first" if wide == 2 else "planted, and named first"
+    yield f"{title:<{NAME + 2}}" + "".join(f"{marks[name]:>{wide}}" for name in columns) + "   right, 95 %"
     for truth, found in made.matrix.items():
-        cells = "".join(f"{found.get(name, 0) or '.':>2}" for name in columns)
+        cells = "".join(f"{_count(found.get(name, 0), wide):>{wide}}" for name in columns)
         yield f"{marks.get(truth, ' ')} {_short(truth, NAME):<{NAME}}{cells}   {_right(truth, made)}".rstrip()
     beside = [name for name in answers if name not in made.matrix and any(name in found for found in made.matrix.values())]
     if beside:
@@ -36,9 +41,13 @@ def _matrix(made: Summary) -> Iterator[str]:
     yield ""
 
 
+def _count(rows: int, wide: int) -> str:
+    return "." if not rows else "+" if rows > 9 and wide == 1 else str(rows)
+
+
 def _right(truth: str, made: Summary) -> str:
-    kind = "control" if truth == "(control)" else "single"
-    mine = [s for s in made.scores if s.row.kind == kind and s.outcome != "not run" and (kind == "control" or s.row.truth[0] == truth)]
+    ran = [score for score in made.scores if score.outcome != "not run"]
+    mine = [s for s in ran if f"({s.row.kind})" == truth or (s.row.kind in PLANTED and s.row.truth[0] == truth)]
     hits = sum(score.outcome == "right" for score in mine)
     low, high = wilson(hits, len(mine))
     return f"{hits}/{len(mine)} {low:.0%}–{high:.0%}"
@@ -59,7 +68,7 @@ def _value(rate: Rate) -> str:
 
 
 def _misses(made: Summary) -> Iterator[str]:
-    missed = [score for score in made.scores if score.outcome in {"wrong", "abstained"}]
+    missed = [score for score in made.scores if score.outcome in {"wrong", "abstained"} or score.line is False]
     if missed:
         yield ""
         yield "missed:"
@@ -75,10 +84,11 @@ def told(score: Score) -> str:
         return f"broken: {score.why}"
     if score.row.kind == "same":
         return f"A/A: {score.verdict}"
-    if score.row.kind == "control":
+    if score.row.kind in HEALTHY_KINDS:
         return f"false alarm: {', '.join(score.alarms)}" if score.alarms else f"right: {score.first or HEALTHY}"
     named = ", ".join(score.named) or score.first or "nothing"
-    return f"{score.outcome}: planted {' + '.join(score.row.truth)}, named {named}"
+    line = "" if score.line is None else f", {'right' if score.line else 'wrong'} line"
+    return f"{score.outcome}: planted {' + '.join(score.row.truth)}, named {named}{line}"
 
 
 def _not_run(made: Summary) -> Iterator[str]:

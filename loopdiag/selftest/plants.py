@@ -5,11 +5,12 @@ from fnmatch import fnmatchcase
 
 from loopdiag.errors import InputError
 from loopdiag.selftest.mixed import CONTROLS, PAIRS, SAME
+from loopdiag.selftest.program_rows import PROGRAMS
 from loopdiag.selftest.row import Row
 from loopdiag.selftest.singles import SINGLES
 
-ROWS: tuple[Row, ...] = (*SINGLES, *PAIRS, *CONTROLS, *SAME)
-QUICK = 2  # pairs and controls of a quick run
+ROWS: tuple[Row, ...] = (*SINGLES, *PAIRS, *CONTROLS, *SAME, *PROGRAMS)
+QUICK = 2  # pairs, controls and programs of either kind in a quick run
 
 
 def chosen(*, quick: bool = False, only: str | None = None, rows: Iterable[Row] = ROWS) -> tuple[Row, ...]:

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import sqrt
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from loopdiag.model.value import Value
-from loopdiag.selftest.scoring import HEALTHY, Score
+from loopdiag.selftest.row import Kind
+from loopdiag.selftest.scoring import HEALTHY, HEALTHY_KINDS, Score
 
 T = TypeVar("T")
 
@@ -15,6 +16,7 @@ Z = 1.959964  # of a two-sided 95 % interval
 NOMINAL = 0.025  # of A/A pairs that chance alone confirms
 
 FIRST, BOTH, FALSE_ALARMS = 0.95, 0.80, 0.02
+PROGRAM_FIRST, PROGRAM_ALARMS, PROGRAM_LINE = 0.90, 0.05, 0.90
 ERROR_MEDIAN, ERROR_P90 = 0.10, 0.25
 UNEXPLAINED_MEDIAN, UNEXPLAINED_P95 = 0.05, 0.10
 
@@ -69,8 +71,8 @@ def quantile(values: Sequence[float], share: float) -> float:
 def rates(scores: Iterable[Score]) -> tuple[Rate, ...]:
     """Everything that is asked of a self-test, and what else it tells."""
     ran = [score for score in scores if score.outcome != "not run"]
-    kinds = {kind: [score for score in ran if score.row.kind == kind] for kind in ("single", "pair", "control", "same")}
-    singles, pairs, controls, same = kinds.values()
+    kinds = {kind: [score for score in ran if score.row.kind == kind] for kind in get_args(Kind)}
+    singles, pairs, controls, same, programs, healthy = kinds.values()
     checked = [made for score in ran for made in score.predictions]
     unexplained = [score.unexplained for score in ran if score.unexplained is not None]
     errors = [made.error for made in checked]
@@ -78,8 +80,12 @@ def rates(scores: Iterable[Score]) -> tuple[Rate, ...]:
         _rate("single: first answer right", singles, _is("right"), at_least=FIRST),
         _rate("pair: both named", pairs, _is("right"), at_least=BOTH),
         _rate("control: false alarm", controls, _is("wrong"), at_most=FALSE_ALARMS),
+        _rate("program: first answer right", programs, _is("right"), at_least=PROGRAM_FIRST),
+        _rate("program: right line named", [s for s in programs if s.line is not None], lambda score: bool(score.line), at_least=PROGRAM_LINE),
+        _rate("healthy program: false alarm", healthy, _is("wrong"), at_most=PROGRAM_ALARMS),
         _rate("single or pair: abstained", [*singles, *pairs], _is("abstained")),
         _rate("single or pair: also named another", [*singles, *pairs], lambda score: bool(score.alarms)),
+        _rate("program: abstained", programs, _is("abstained")),
         _rate("causes read what was planted", [score for score in ran if score.leaks is not None], lambda score: bool(score.leaks), at_most=0.0),
         _by_chance(same),
         _quantile("prediction against effect, median error", errors, 0.5, ERROR_MEDIAN),
@@ -114,11 +120,11 @@ def summary(scores: Sequence[Score], *, partial: bool = False, started: str = ""
 
 
 def confusion(scores: Iterable[Score]) -> dict[str, dict[str, int]]:
-    """How often each first answer was given to each single cause and to controls; no answer counts as `none`."""
+    """How often each first answer was given to each single cause, planted or in a program, and to what is healthy; no answer counts as `none`."""
     counts: dict[str, Counter[str]] = {}
     for score in scores:
-        if score.row.kind in {"single", "control"} and score.outcome != "not run":
-            truth = score.row.truth[0] if score.row.kind == "single" else "(control)"
+        if score.row.kind not in {"pair", "same"} and score.outcome != "not run":
+            truth = f"({score.row.kind})" if score.row.kind in HEALTHY_KINDS else score.row.truth[0]
             counts.setdefault(truth, Counter())[score.first or HEALTHY] += 1
     return {truth: dict(answers) for truth, answers in counts.items()}
 

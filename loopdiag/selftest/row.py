@@ -5,8 +5,9 @@ from typing import Literal
 
 from loopdiag.model.scenario import Scenario
 from loopdiag.model.value import Value
+from loopdiag.selftest.program_run import CARRIER, programmed
 
-Kind = Literal["single", "pair", "control", "same"]
+Kind = Literal["single", "pair", "control", "same", "program", "healthy program"]
 
 SMALL = (10, 20, 40, 80, 160)
 EIGHTS = (8, 16, 32, 64, 128)
@@ -24,8 +25,9 @@ LEAST_BUDGET_S = 3.0  # below it, no sweep of five values of N is measured even 
 class Row(Value, frozen=True, kw_only=True):
     """A plant and its truth.
 
-    `truth` names the causes that were planted: one of a single, two of a pair, of a control none or what honestly makes it grow.  `accept`
-    names what is right, too, as a first answer, or no false alarm in a control; `why` says what makes it so.
+    `truth` names the causes that were planted: one of a single or a program, two of a pair, of a control or a healthy program none or what
+    honestly makes it grow.  `accept` names what is right, too, as a first answer, or no false alarm in a control; `why` says what makes it so.
+    A program has a `script`, and `arm` is the client and the loop that it is seen to use.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Row(Value, frozen=True, kw_only=True):
     budget_s: float = BUDGET_S
     verify_s: float = VERIFY_S
     verified: bool = True  # its causes are verified, where anything is
+    script: str = ""  # of a program: its name in the folder of scripts
+    arguments: tuple[str, ...] = ()  # of the script; {n}, {url} and {ca} are filled in
 
     @property
     def right(self) -> tuple[str, ...]:
@@ -82,14 +86,15 @@ def scenario(row: Row, effort: Effort) -> Scenario:
     """
     from loopdiag.lab.scenario_file import parse_scenario
 
-    return parse_scenario(toml(row, effort), source=row.name, folder=Path(), default_name=row.name)
+    made = parse_scenario(toml(row, effort), source=row.name, folder=Path(), default_name=row.name)
+    return programmed(made, row.script, row.arguments) if row.script else made
 
 
 def toml(row: Row, effort: Effort) -> str:
     """The same as a scenario file."""
     lines = (
         f"# {row.why}",
-        f'arms = ["{row.arm}"]',
+        f'arms = ["{CARRIER if row.script else row.arm}"]',
         f"sweep.n = {list(row.n)}",
         f"sweep.budget_s = {effort.budget_s(row):g}",
         f"sweep.seed = {effort.seed}",

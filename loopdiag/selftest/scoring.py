@@ -5,10 +5,12 @@ from typing import Literal
 from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Diagnosis, Verdict
 from loopdiag.model.law import Estimate
 from loopdiag.model.value import Value
+from loopdiag.selftest.program_run import marked, names_line
 from loopdiag.selftest.row import Row
 
 NAMED_SHARE = 0.10  # of the slope: with less, and not confirmed, a cause is a side remark
 HEALTHY = "none"
+HEALTHY_KINDS = ("control", "healthy program")
 
 Outcome = Literal["right", "wrong", "abstained", "not run"]
 
@@ -42,6 +44,7 @@ class Score(Value, frozen=True, kw_only=True):
     planted_covered: bool | None = None  # the planted size lies in the interval of the cause's; None: not known, or not named
     leaks: bool | None = None  # the causes would be others if the scenario did not tell what was planted
     unexplained: float | None = None  # of the slope, in absolute value
+    line: bool | None = None  # program: the line that has to be changed is named; None: it has none
     verdict: Verdict | None = None  # same: of the pair of arms that are the same
     why: str = ""  # not run, or broken: why
     folder: str = ""
@@ -66,7 +69,7 @@ def score(row: Row, diagnosis: Diagnosis, folder: str = "") -> Score:
     """Hold a diagnosis to the row's truth.
 
     A single is right where its cause comes first; a pair where both are named with weight; a control where nothing is named with weight that
-    is not its truth.  A single or a pair of which nothing is named is an abstention, not a wrong answer.
+    is not its truth; programs are held to the same.  A single, a program or a pair of which nothing is named is an abstention, not a wrong answer.
     """
     if not diagnosis.arms or diagnosis.arms[0].slope_ms is None:
         return not_run(row, _why(diagnosis), folder)
@@ -85,18 +88,26 @@ def score(row: Row, diagnosis: Diagnosis, folder: str = "") -> Score:
         alarms=alarms,
         predictions=_predictions(arm),
         planted_covered=_planted(row, standing),
+        line=_line(row, standing),
         unexplained=_unexplained(arm),
         folder=folder,
     )
 
 
 def _outcome(row: Row, first: str | None, missing: tuple[str, ...], alarms: tuple[str, ...]) -> Outcome:
-    if row.kind == "control":
+    if row.kind in HEALTHY_KINDS:
         return "wrong" if alarms else "right"
     if first is None:
         return "abstained"
     right = not missing if row.kind == "pair" else first in row.right
     return "right" if right else "wrong"
+
+
+def _line(row: Row, standing: list[CauseFound]) -> bool | None:
+    """Whether the first answer names a line that has to be changed, and is right otherwise, too; None for a script without such a line."""
+    if row.kind != "program" or not marked(row.script):
+        return None
+    return bool(standing) and standing[0].cause in row.right and names_line(row.script, standing[0].place)
 
 
 def _weighty(found: CauseFound) -> bool:

@@ -17,6 +17,7 @@ from loopdiag.errors import NothingMeasured
 from loopdiag.model.diagnosis import Verdict
 from loopdiag.model.document import Document
 from loopdiag.model.scenario import Plant, Scenario, Service
+from loopdiag.selftest.program_run import served
 
 SIDES = ("base", "same")
 
@@ -61,6 +62,12 @@ class Real:
         Raises:
             KeyboardInterrupt: somebody asked for the end.
         """
+        if scenario.program is None:
+            return self._run(scenario, folder)
+        with served(scenario) as program:
+            return self._run(program, folder)
+
+    def _run(self, scenario: Scenario, folder: Path) -> Document:
         from loopdiag import pipeline
         from loopdiag.verify import record as verified
 
