@@ -8,6 +8,7 @@ from importlib import import_module
 
 PARTS = (
     "overhead",
+    "exec_overhead",
     "hooks",
     "probes",
     "profile_tier",

@@ -218,6 +218,9 @@ def test_what_is_missing_is_said() -> None:
     missed = calibrate.judged(Machine(think=(0.05,)), {n: seconds[0] for n, seconds in strange.items()})
     assert isinstance(missed, NotEnough)
     assert "N = 100" in missed.why
+    other = calibrate.judged(Machine(think=(0.05,)), dict.fromkeys(NS, 0.5))
+    assert isinstance(other, NotEnough)
+    assert "times as long" in other.why
     assert isinstance(calibrate.judged(Machine(), {1: 1.0, 2: 1.0}), NotEnough)
 
 
@@ -337,6 +340,8 @@ def test_answers_that_the_loop_read_late_tell_nothing() -> None:
     line = changed(timeline(20), attempts=(*prompt, *late))
     assert service(visits([line]), 0.0).think[-1] == pytest.approx(0.05)
     assert visits([changed(line, attempts=tuple(late))]) == []
+    kernel = [changed(each, stamps={**each.stamps, "rx_kernel": each.stamps["send_end"] + 50 * MS}) for each in late]
+    assert service(visits([changed(line, attempts=tuple(kernel))]), 0.0).think[-1] == pytest.approx(0.05)
     assert service([], 0.0).think == (0.0,)
 
 

@@ -97,7 +97,7 @@ def test_missing_parts_are_told() -> None:
     assert judge(lacking).not_enough["cpu_in_loop"] == "needs class_cpu: py-spy may not run here"
 
 
-@pytest.mark.parametrize("name", [name for name in CAUSES if name != "none"])
+@pytest.mark.parametrize("name", [name for name in PLANTED if name != "none"])
 def test_two_values_of_n_without_repetitions_break_nothing(name: str) -> None:
     # a sweep with two values of N, once each, is judged without an exception
     whole = evidence(PLANTED[name])

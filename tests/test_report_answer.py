@@ -17,6 +17,7 @@ from loopdiag.model.document import Document
 from loopdiag.model.flame import CLASSES
 from loopdiag.model.law import Estimate
 from loopdiag.model.ledger import ACCOUNTS, Account, ArmLedger, Step, TrialLedger
+from loopdiag.model.program import Place
 from loopdiag.report import accounts, findings
 from loopdiag.report.account_style import PAGES, account_colours, account_ground
 from loopdiag.report.html import render
@@ -390,3 +391,15 @@ def test_an_accounts_slope_keeps_two_digits(slope: float, half: float, said: str
     document = with_ledger(("server", slope))
     (part,) = accounts.parts(document, document.diagnosis.arms[0])
     assert value(replace(part, low=slope - half, high=slope + half)) == said
+
+
+def test_the_line_of_the_program_stands_beside_the_cause() -> None:
+    # every report prints file, line and code of what is to be changed, as the program has it
+    document = documents.explained()
+    place = Place(file="/home/me/client.py", line=14, text="async with sem:  # <b>")
+    arms = tuple(replace(arm, causes=tuple(replace(cause, place=place) for cause in arm.causes)) for arm in document.diagnosis.arms)
+    placed = replace(document, diagnosis=replace(document.diagnosis, arms=arms))
+    assert "client.py:14 `async with sem: # <b>`" in text_of(placed, width=200)
+    assert "client.py:14 `async with sem: # <b>`" in unescape(lead_of(placed))
+    assert findings.placed(replace(arms[0].causes[0], place=None)) == ""
+    assert findings.placed(replace(arms[0].causes[0], place=Place(file="a.py", line=3))) == "a.py:3"

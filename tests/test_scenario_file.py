@@ -47,13 +47,13 @@ WRONG = [
     ('nmae = "x"', "2: nmae: unknown key; did you mean name?"),
     (
         "nothing = 1",
-        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, verify, fake",
+        "2: nothing: unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, verify, fake, program, knobs",
     ),
     ("[sweeps]\nn = [1]", "2: sweeps: unknown key; did you mean sweep?"),
     ('arm = ["httpx/asyncio"]', "1: arm: unknown key; did you mean arms?"),
     (
         '"a\\u0007b" = 1',
-        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, verify, fake',
+        '2: "a\\u0007b": unknown key; expected one of name, question, arms, target, workload, pool, sweep, live, instruments, profile, verify, fake, program, knobs',
     ),
     # name and question
     ("name = 3", "2: name: expected text in quotes, got 3"),
@@ -751,7 +751,7 @@ def test_shown_text_is_short_and_printable(text: str, more: str) -> None:
 
 def test_the_reference_tells_every_key_with_its_type_and_default() -> None:
     # docs/scenario-reference.md is held by the model: no key is absent, none too many, no type or default out of date
-    rows = re.findall(r"^\| `([a-z_.]+)` \| (.*?) \| (.*?) \| (.+) \|$", (PROJECT / "docs/scenario-reference.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9_.]+)` \| (.*?) \| (.*?) \| (.+) \|$", (PROJECT / "docs/scenario-reference.md").read_text(), re.MULTILINE)
     told = {key: (kind, default) for key, kind, default, _ in rows}
     own = {"arms": ('a list of "CLIENT/LOOP"', "must be given"), "name": ("text in quotes", "the file's name")}
     expected = {

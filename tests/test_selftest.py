@@ -23,7 +23,7 @@ from loopdiag.selftest.row import Effort, Row, scenario
 from loopdiag.selftest.steps import busy_core, hidden
 from loopdiag.selftest.verb import QUICK_VERIFIED
 
-FULL_S, QUICK_S = 45 * 60, 5 * 60  # at most; rows that are precise early take less
+FULL_S, PROGRAMS_S, QUICK_S = 45 * 60, 45 * 60, 6 * 60  # at most; rows that are precise early take less
 
 
 class Scripted:
@@ -86,7 +86,8 @@ def test_every_row_is_a_right_scenario(made: Row) -> None:
     # what a row asks for is a scenario that runs here, with five values of N that span eight times
     for effort in (Effort(), Effort(quick=True, verify=False)):
         parsed = scenario(made, effort)
-        assert [arm.name for arm in parsed.arms] == [made.arm]
+        assert [arm.name for arm in parsed.arms] == ["program/own" if made.script else made.arm]
+        assert (parsed.program is not None) is bool(made.script)
         assert parsed.verify.enabled is effort.verifies(made)
         assert parsed.sweep.budget_s == effort.budget_s(made)
     assert len(made.n) >= 5
@@ -100,17 +101,19 @@ def test_names_are_unique() -> None:
 
 
 def test_the_truth_of_each_kind_is_whole() -> None:
-    # one cause of a single, two of a pair, and none of an A/A pair; a control says what honestly makes it grow
+    # one cause of a single or a program, two of a pair, and none of an A/A pair; what is healthy says what honestly makes it grow
     assert {row.kind: {len(other.truth) for other in ROWS if other.kind == row.kind} for row in ROWS} == {
         "single": {1},
         "pair": {2},
         "control": {1},
         "same": {0},
+        "program": {1},
+        "healthy program": {1},
     }
 
 
 def test_there_is_enough_of_everything() -> None:
-    # at least three variants of each planted cause, ten pairs, six controls, and the machine made busy in one of them
+    # at least three variants of each cause that a scenario plants, ten pairs, six controls, and the machine made busy in one of them
     variants = Counter(cause for row in ROWS if row.kind in {"single", "pair"} for cause in row.truth)
     assert {cause: count for cause, count in variants.items() if count < 3} == {}
     kinds = Counter(row.kind for row in ROWS)
@@ -133,14 +136,15 @@ def test_all_names_are_those_of_causes() -> None:
 
 
 def test_every_cause_is_planted() -> None:
-    # a cause that nobody plants is never tested
+    # a cause that nobody plants, into a scenario or a program, is never tested
     planted = {cause for row in ROWS for cause in row.truth}
     assert set(CAUSES) - planted == set()
 
 
 def test_a_full_run_and_a_quick_one_take_as_long_as_they_may() -> None:
-    # their budgets add up to less than 45 minutes, and 5
-    assert sum(Effort().expected_s(row) for row in ROWS) <= FULL_S
+    # their budgets add up to less than 45 minutes for scenarios and as much for programs, and 6 for a quick one
+    assert sum(Effort().expected_s(row) for row in ROWS if not row.script) <= FULL_S
+    assert sum(Effort().expected_s(row) for row in ROWS if row.script) <= PROGRAMS_S
     assert sum(Effort(quick=True, verified=QUICK_VERIFIED).expected_s(row) for row in chosen(quick=True)) <= QUICK_S
 
 
@@ -157,7 +161,7 @@ def test_a_quick_run_has_each_single_cause_once() -> None:
     [
         ("client_pool_limit-1", ["client_pool_limit-1"]),
         ("client_pool_limit-?", ["client_pool_limit-1", "client_pool_limit-2", "client_pool_limit-3"]),
-        ("nagle", ["pair-semaphore-and-gap", "pair-pool-limit-and-gap", "pair-serialized-and-gap"]),
+        ("nagle", ["pair-semaphore-and-gap", "pair-pool-limit-and-gap", "pair-serialized-and-gap", "program-gap-events"]),
         ("same-c*", ["same-cpu"]),
     ],
 )
