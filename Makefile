@@ -31,7 +31,7 @@ check: $(VENV)/.dev ## lint, format, types, layers
 bench: $(VENV)/.dev ## speed, as interleaved ratios with intervals
 	$(BIN)/python benchmarks/run.py
 
-selftest: $(VENV)/.dev ## how often planted causes are named; up to 45 minutes
+selftest: $(VENV)/.dev ## how often planted causes are named; up to 90 minutes
 	$(BIN)/loopdiag selftest
 
 bless: $(VENV)/.dev ## renew what is generated: schemas, golden files
