@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from exec_parts import HTTP_CLIENT, STREAMS, script, target, tried
 
+from loopdiag.errors import LoopdiagError
+from loopdiag.instruments.primitives import _codes
 from loopdiag.model.recording import Tier
 
 NEWEST = 15
@@ -54,6 +56,32 @@ def test_a_python_without_anything_of_ours_is_observed(tmp_path: Path, python: s
     if tier == "timeline":
         assert "everything" not in result.not_observed
         assert not [line for line in result.warnings if "failed" in line]
+
+
+def test_a_python_without_its_lock_is_named(tmp_path: Path) -> None:
+    # the interpreter itself says that it runs free-threaded; played by one that says so
+    (tmp_path / "as.py").write_text(
+        "import os, sys\nsys._is_gil_enabled = lambda: False\nsys.path.insert(0, os.environ['PYTHONPATH'].split(':')[0])\nimport sitecustomize\n"
+    )
+    with pytest.raises(
+        LoopdiagError, match=r"runs on a free-threaded Python 3\.\d+; the instruments count on its lock, which PYTHON_GIL=1 switches on"
+    ):
+        tried(tmp_path, [sys.executable, "-S", "-c", "exec(open('as.py').read())"], cwd=str(tmp_path))
+
+
+def test_a_group_is_known_by_where_it_waits() -> None:
+    # newer releases moved the waiting of a task group into a method of its own
+    from asyncio import TaskGroup
+
+    async def _aexit(self: TaskGroup, kind: object, error: object) -> None:
+        """Stands where a newer release waits."""
+
+    missing: dict[str, str] = {}
+    assert _codes(missing)[id(getattr(TaskGroup, "_aexit", TaskGroup.__aexit__).__code__)] == "gather"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskGroup, "_aexit", _aexit, raising=False)
+        assert _codes(missing)[id(_aexit.__code__)] == "gather"
+    assert not missing
 
 
 def test_a_virtual_environment_is_the_programs_own(tmp_path: Path) -> None:

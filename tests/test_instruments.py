@@ -12,10 +12,9 @@ import pytest
 from loopdiag.analysis.timelines import LINK_STAMPS, resolve
 from loopdiag.analysis.witness import agreement
 from loopdiag.lab import columns
-from loopdiag.lab.clients import CLIENTS
+from loopdiag.lab.clients import ASYNCIO, CLIENTS, loops_of
 from loopdiag.lab.injection import injected_environment, observed
 from loopdiag.lab.job import Job
-from loopdiag.lab.loops import LOOPS
 from loopdiag.lab.servers.process import TargetServer
 from loopdiag.lab.trial import Bench
 from loopdiag.model.events import PHASES, legal
@@ -24,7 +23,9 @@ from loopdiag.model.scenario import Arm, Payload, Pool, Scenario, Service, Targe
 from loopdiag.model.timeline import Timeline
 
 ROOT = Path(__file__).parent.parent
-REAL = [(client, loop) for client in CLIENTS for loop in LOOPS if client != "fake" and loop != "virtual"]
+REAL = [
+    (client, loop) for client in CLIENTS if client not in {"fake", "tornado"} for loop in sorted(loops_of(CLIENTS[client]) & ASYNCIO)
+]  # nothing sees into tornado
 N, THINK_MS = 60, 20
 
 

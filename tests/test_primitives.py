@@ -44,6 +44,16 @@ ANYIO_WAITED = [
     ("made-waiting", "event", 0, "main"),
 ]
 
+UNEVEN = """import asyncio
+
+async def main():
+    slow = asyncio.create_task(asyncio.sleep(0.05))
+    quick = asyncio.create_task(asyncio.sleep(0.001))
+    await asyncio.gather(slow, quick)  # at-uneven
+
+asyncio.run(main())
+"""
+
 
 def python_of(name: str) -> str:
     return PYTHONS.get(name, sys.executable)
@@ -104,6 +114,12 @@ def test_wait_since_311(seen: Seen, mark: str, kind: str, value: int, waker: str
 @pytest.mark.parametrize(("mark", "kind", "value", "waker"), ANYIO_WAITED)
 def test_anyio_wait(anyio_seen: Seen, mark: str, kind: str, value: int, waker: str | None) -> None:
     assert_waited(anyio_seen, mark, kind, value, waker)
+
+
+# A gather is ended by the task that was done last, whatever its place among the arguments.  (uvloop's callbacks do not show it: the path asks the tasks.)
+def test_a_gather_is_ended_by_its_slowest(tmp_path: Path) -> None:
+    seen = run(tmp_path / "uneven", UNEVEN, "asyncio")
+    assert waits(seen, "at-uneven") == [("gather", 2, "slow = asyncio.create_task(asyncio.sleep(0.05))")]
 
 
 # What never suspends its task is no wait, and what does is one wait each time.

@@ -153,12 +153,6 @@ def _installer(state: State, name: str) -> "Callable[[ModuleType], None]":
     return install
 
 
-def _leave_alone(rows: Rows) -> None:
-    """In a forked child: the tables are its parent's, and every row that it opens is their sink."""
-    for table in rows.tables:
-        table.capacity = table.reserved = 0
-
-
 def start(folder: str, *, program: bool = False) -> State:
     """Watch for the libraries, and record into `folder`.
 
@@ -191,7 +185,7 @@ def start(folder: str, *, program: bool = False) -> State:
             continue
         on_import(module, _installer(state, name))
     rows.costs["attempts"] = lambda: attempts_cost(rows) if "attempts" in vars(rows) else (0, 0.0)
-    os.register_at_fork(after_in_child=lambda: _leave_alone(rows))
+    os.register_at_fork(after_in_child=rows.leave)
     if not program:  # of a program's processes, `processes` knows how they end
         atexit.register(state.write)
         os.environ.pop("LOOPDIAG_RECORD", None)  # the tables are this process's alone: its children are not watched

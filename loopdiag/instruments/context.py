@@ -26,7 +26,7 @@ LINK: "ContextVar[int]" = ContextVar("loopdiag_connection", default=0)
 
 ENQUEUED = A["enqueued"]
 DONE = A["done"]
-_FLAGS = A["flags"]
+_FLAGS, _REQUEST, _FIRST_RUN = A["flags"], A["request"], A["first_run"]
 
 #: bits of an attempt's flags that only the bookkeeping below reads
 ENTERED = 1 << 12  # the client's public entry was seen: what reaches a pool before another entry is a further attempt of this request
@@ -52,10 +52,11 @@ def _asyncio_is_there(module: Any) -> None:
     """Take the quickest way to the running task; none of them raises where no loop runs."""
     global _running_loop, _task_of  # noqa: PLW0603 - asyncio comes once
     _running_loop = module.events._get_running_loop
-    if sys.version_info < (3, 12):  # there, current_task is written in Python
-        _task_of = module._current_tasks.get
+    running, known = (getattr(part, "_current_tasks", None) for part in (sys.modules.get("_asyncio"), module))
+    if running is known and running is not None and sys.version_info < (3, 14):
+        _task_of = running.get
         return
-    task_of = module.current_task
+    task_of = module.current_task  # from 3.14 on each thread knows its own, and of the thread's own loop this asks nobody else
 
     def of(loop: Any) -> Any:
         return None if loop is None else task_of(loop)
@@ -136,7 +137,7 @@ class Rows:
             OSError: there is no room; of a program's tables that is told at its end.
         """
         self._folder = folder
-        self._opening = allocate_lock()
+        self._opening, self._inherited = allocate_lock(), False
         self.program = program
         self.requests = itertools.count(1)
         self.counters: dict[str, int] = {}
@@ -174,9 +175,15 @@ class Rows:
                 setattr(self, name, opened)
         return opened
 
+    def leave(self) -> None:
+        """This is a forked child: the tables are its parent's, every row that it opens is their sink, and it opens no further one."""
+        self._opening, self._inherited = allocate_lock(), True  # another thread of the parent may have held the old lock
+        for table in self.tables:
+            table.capacity = table.reserved = 0
+
     def _open(self, name: str) -> Table:
         try:
-            return Table(self._folder, name)
+            return Table.nowhere(name) if self._inherited else Table(self._folder, name)
         except OSError as error:
             if not self.program:
                 raise
@@ -199,19 +206,20 @@ class Rows:
         It becomes the running task's.  What that task asked for before is over, however it ended.
         """
         words_ = self.attempts.words
-        row = current()
+        who = _whose()
+        row = _row_of(who, 0)
         if row and words_[row + _FLAGS] & MARKED:
             return row
-        row = self._open_request(library)
+        row = self._open_request(library, who)
         words_[row + _FLAGS] = ENTERED
         return row
 
-    def _open_request(self, library: str) -> int:
+    def _open_request(self, library: str, who: int) -> int:
         row = self.attempts.open()
         words_ = self.attempts.words
-        words_[row + A["request"]] = next(self.requests) & MASK
-        words_[row + A["first_run"]] = now() >> TICK_SHIFT & MASK
-        set_current(row)
+        words_[row + _REQUEST] = next(self.requests) & MASK
+        words_[row + _FIRST_RUN] = now() >> TICK_SHIFT & MASK
+        _rows_of_tasks[who] = row
         self.note_request(row, library)
         return row
 
@@ -221,18 +229,16 @@ class Rows:
         Stamps `enqueued` and makes it the running task's.  A library that is used below its public entry makes a new request each time.
         """
         words_ = self.attempts.words
-        row = current()
+        who = _whose()
+        row = _row_of(who, 0)
         if not row:
-            row = self._open_request(library)
+            row = self._open_request(library, who)
         elif words_[row + ENQUEUED]:
-            row = self._open_attempt(row) if words_[row + _FLAGS] & (ENTERED | MARKED) else self._open_request(library)
+            if words_[row + _FLAGS] & (ENTERED | MARKED):
+                row = _rows_of_tasks[who] = self.next_attempt(row)
+            else:
+                row = self._open_request(library, who)
         words_[row + ENQUEUED] = now() >> TICK_SHIFT & MASK
-        return row
-
-    def _open_attempt(self, last: int) -> int:
-        """`next_attempt`, made by the running task."""
-        row = self.next_attempt(last)
-        set_current(row)
         return row
 
     def next_attempt(self, last: int) -> int:

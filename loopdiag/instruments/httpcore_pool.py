@@ -34,6 +34,9 @@ def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     pool = original(module, "AsyncConnectionPool")
     if "_loopdiag_watched" in vars(pool):  # the same library under two names
         return {}
+    code = getattr(original(pool, "handle_async_request"), "__code__", None)
+    if code is not None and code.co_argcount != 2:
+        raise Missing("AsyncConnectionPool.handle_async_request takes no single request, as before httpcore 0.14")
     pool._loopdiag_watched = True
     _entry(rows, pool, module.__name__)
     missing: dict[str, str] = {}

@@ -110,3 +110,77 @@ def reuse(link: int) -> None:
     """The running attempt uses the connection behind `link`."""
     if _rows is not None:
         _rows.use_connection(current(), link)
+
+
+# -- what a client of loopdiag's own says of the attempts and connections that it makes: no instrument knows it; rows and handles are 0 without a recorder
+
+
+def entered() -> None:
+    """The running task makes a request of a client: the one that a driver marked, or one of its own."""
+    if _rows is not None:
+        _rows.begin_request()
+
+
+def left(error: "BaseException | None" = None) -> None:
+    """The client is done with the running task's request; `error` is how it ended, if it did not end well."""
+    if _rows is not None and (row := current()):
+        if error is not None:
+            _rows.fail(row, error)
+        _rows.end_attempts(row)
+
+
+def attempt() -> int:
+    """The running request reaches its client's pool: the row of its attempt, stamped `enqueued`; one more where the last was redirected."""
+    return 0 if _rows is None else _rows.begin_attempt()
+
+
+def resume(row: int) -> None:
+    """What runs from now on makes the attempt in `row`; for a client that makes many in one thread without tasks."""
+    set_current(row)
+
+
+def at(row: int, name: str) -> None:
+    """Stamp field `name` of the attempt in `row` with the time now."""
+    if _rows is not None:
+        _rows.attempts.words[row + A[name]] = _now() >> TICK_SHIFT & MASK
+
+
+def reply(row: int, status: int, wire_bytes: int) -> None:
+    """What came for the attempt in `row` so far."""
+    if _rows is not None:
+        words = _rows.attempts.words
+        words[row + A["status"]], words[row + A["wire_bytes"]] = status, wire_bytes & MASK
+
+
+def broken(row: int, error: BaseException) -> None:
+    """The attempt in `row` ended with `error`."""
+    if _rows is not None:
+        _rows.fail(row, error)
+
+
+def connecting(row: int) -> int:
+    """The attempt in `row` begins to open a connection; its handle.  A TLS handshake that begins in this context from now on is its."""
+    return 0 if _rows is None else _rows.begin_connection(row)
+
+
+def handshaking(link: int) -> None:
+    """The TLS handshake that begins next is that of the connection behind `link`."""
+    LINK.set(link)
+
+
+def link_at(link: int, name: str) -> None:
+    """Stamp field `name` of the connection behind `link` with the time now."""
+    if _rows is not None and link:
+        _rows.connections.words[link + C[name]] = _now() >> TICK_SHIFT & MASK
+
+
+def local_port(link: int, port: int) -> None:
+    """The port that the connection behind `link` got."""
+    if _rows is not None and link:
+        _rows.connections.words[link + C["local_port"]] = port
+
+
+def uses(row: int, link: int) -> None:
+    """The attempt in `row` uses the connection behind `link`."""
+    if _rows is not None and link:
+        _rows.use_connection(row, link)

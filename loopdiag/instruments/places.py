@@ -46,7 +46,7 @@ class Places:
             if known is None:
                 known = self._classify(frame)
             if known == PROGRAM:
-                return self._number(code, frame)
+                return self._numbers.get(id(code) << 20 | frame.f_lasti & 0xFFFFFF, 0) or self._number(code, frame)
             if known == STOP:
                 return 0
             frame = frame.f_back
@@ -61,7 +61,7 @@ class Places:
             if known is None:
                 known = self._classify(frame)
             if known == PROGRAM:
-                return self._number(code, frame)
+                return self._numbers.get(id(code) << 20 | frame.f_lasti & 0xFFFFFF, 0) or self._number(code, frame)
             if known == CLIENT:
                 return -1
             if known == STOP:
@@ -114,7 +114,7 @@ class Places:
         return [["", 0, "", "", 0, ""], *([*place, text, *_block(linecache.getlines(place[0]), place[1])] for place, text in told)]
 
     def _number(self, code: CodeType, frame: FrameType) -> int:
-        key = id(code) << 20 | frame.f_lasti & 0xFFFFFF  # identities end in four zero bits; no tuple is made
+        key = id(code) << 20 | frame.f_lasti & 0xFFFFFF  # as above; identities end in four zero bits; no tuple is made
         number = self._numbers.get(key, 0)
         if not number:
             line = (code.co_filename, frame.f_lineno or code.co_firstlineno)

@@ -87,7 +87,8 @@ def _codes(missing: "dict[str, str]") -> "dict[int, str]":
     if sys.version_info >= (3, 11):  # noqa: UP036 - the instruments run on 3.10, too
         from asyncio import taskgroups
 
-        known.append((taskgroups.TaskGroup, "__aexit__", "gather"))
+        waits_in = "_aexit" if hasattr(taskgroups.TaskGroup, "_aexit") else "__aexit__"  # from 3.14 on, and late releases of 3.12 and 3.13
+        known.append((taskgroups.TaskGroup, waits_in, "gather"))
         OUTER[id(code_of(locks.Barrier.wait))] = "barrier"
     for owner, name, kind in known:
         try:
@@ -136,11 +137,11 @@ class Probe:
 
     def make_create_future(self, before: "Callable[[], Any]", loop: Any) -> "Callable[[], Any]":
         """For the loop's ``create_future``."""
-        kinds = self._kinds
+        kind_of, frame_of = self._kinds.get, sys._getframe
 
         def create_future() -> Any:
-            frame = sys._getframe(1)
-            kind = kinds.get(id(frame.f_code))
+            frame = frame_of(1)
+            kind = kind_of(id(frame.f_code))
             if kind == "" or not self.on:
                 return before()
             try:

@@ -1,8 +1,8 @@
 """Every task of a program: which one made it, and where; when it ran first, and when it was done.
 
 Seams: the loop's ``create_task`` and ``call_soon``, as attributes of the loop.  A task's first step is scheduled by ``call_soon`` while it is made; a callback of
-ours, added to it first of all, is scheduled by ``call_soon`` in the moment that it is done, and goes no further.  Unless the program has a task factory of its
-own, the task is of a subclass, which tells who awaits it: ``asyncio`` asks an exact ``Task`` nothing.
+ours, added to it first of all, is scheduled by ``call_soon`` in the moment that it is done, and goes no further.  ``asyncio.Task`` is
+a subclass of C's, which tells who awaits it: C asks a task that is exactly its own nothing.
 
 A task's number is its row's.  It stands in a slot of the task, or, for tasks that were made otherwise, under its identity until it is done.
 """
@@ -20,10 +20,11 @@ from .context import Rows
 from .dropping import Drop
 from .loops import Watched, loops_of
 from .patching import Missing
-from .places import PLACES
+from .places import OURS, PLACES
 from .recorder import Table, now
 from .schema import MASK, TASK, TICK_SHIFT, words
-from .waits import WAKEUP, Waiting, waiter, waiting_of
+from .task_class import PLAIN, awaited_task, put_class
+from .waits import WAKEUP, Waiting, waiting_of
 
 NAME = "program_tasks"
 W = words(TASK)
@@ -41,12 +42,12 @@ class Tasks:
     """The tasks of one process.
 
     Attributes:
-        task_class: what is made where the program has no factory of its own.
+        task_class: what ``asyncio.Task`` is while a program is watched.
         table, row_words: their rows, and how long each is.
     """
 
     def __init__(self, table: Table) -> None:
-        self.task_class: Any = asyncio.Task
+        self.task_class: Any = PLAIN
         self.table = table
         self._words = table.words
         self._numbers: dict[int, int] = {}
@@ -110,24 +111,6 @@ def tasks_of(rows: Rows) -> Tasks:
     return known
 
 
-def awaited_task(tasks: Tasks, waiting: Waiting) -> type:
-    """A class of tasks that tell who awaits them."""
-    add = asyncio.Task.add_done_callback
-
-    class Task(asyncio.Task):  # type: ignore[type-arg] # on 3.10 it takes none at run time
-        __slots__ = ("_loopdiag",)
-
-        def add_done_callback(self, fn: "Callable[..., Any]", /, *, context: Any = None) -> None:
-            task = waiter(fn)
-            if task is not None:
-                waiting.begin_at("task", task, tasks.known(self))
-            add(self, fn, context=context)
-
-    Task.__qualname__ = "Task"
-    Task.__module__ = asyncio.Task.__module__
-    return Task
-
-
 class Probe:
     """The tasks of one loop."""
 
@@ -141,14 +124,18 @@ class Probe:
     def make_create_task(self, before: "Callable[..., Any]") -> "Callable[..., Any]":
         """For the loop's ``create_task``."""
         loop, tasks, watched, made, add = self._loop, self._tasks, self._watched, self._class, self._class.__base__.add_done_callback
-        place_of, frame_of, current = PLACES.of_frame, sys._getframe, context.current_task
-        open_with, row_words = tasks.table.open_with, tasks.row_words
+        place_of, frame_of, (_, task_of, running) = PLACES.of_frame, sys._getframe, context.quick()
+        table, following, base, size = tasks.table, tasks.table.following, tasks.table.base, tasks.table.row_bytes
 
         def create_task(coro: Any, **kwargs: Any) -> Any:
-            creator = current()
+            creator = task_of(running())
             try:
                 parent = 0 if creator is None else getattr(creator, "_loopdiag", 0) or tasks.number(creator)
-                number = open_with(_made, now(), parent, place_of(frame_of(1)), watched.number) // row_words
+                number = following()  # as Table.open_with does, without its call
+                if number < table.reserved or table.room():
+                    _made(table.map, base + number * size, now(), parent, place_of(frame_of(1)), watched.number)
+                else:
+                    number = 0
             except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
                 self.leave(loop)
                 self._give_up(error)
@@ -156,37 +143,45 @@ class Probe:
             outer = self.creator, self.creating
             self.creator, self.creating = creator, number
             try:
-                if loop.get_task_factory() is not None or loop.is_closed():
-                    task = before(coro, **kwargs)
-                else:  # as the loop's own does
-                    task = made(coro, loop=loop, **kwargs)
-                    if task._source_traceback:
-                        del task._source_traceback[-1]
+                task = before(coro, **kwargs)
                 eager = self.creating == number
             finally:
                 self.creator, self.creating = outer
-            if eager:  # its first step was not scheduled: it ran inside
-                tasks.ran(number, watched.number)
-            if type(task) is made and not eager:  # in short what the rest does
+            if type(task) is made and not eager and not task._source_traceback:  # in short what the rest does
                 task._loopdiag = number
                 add(task, done)
                 return task
-            tasks.name(task, number)
-            if task.done():
-                tasks.done(task)
-            else:
-                task.add_done_callback(done)
-            return task
+            try:
+                self._entered(task, number, eager=eager)
+                return task
+            finally:
+                del task  # the traceback of an eager one that failed has this frame, which is not to keep the task alive
 
         return create_task
+
+    def _entered(self, task: Any, number: int, *, eager: bool) -> None:
+        """`task` was made; an `eager` one ran, and perhaps ended, meanwhile."""
+        tasks = self._tasks
+        if eager:  # its first step was not scheduled: it ran inside
+            tasks.ran(number, self._watched.number)
+        source = getattr(task, "_source_traceback", None)
+        if source:  # of debug mode
+            source[:] = [line for line in source if not line.filename.startswith(OURS)]
+        tasks.name(task, number)
+        if task.done():
+            tasks.done(task)
+        else:
+            task.add_done_callback(done)
 
     def make_call_soon(self, before: "Callable[..., Any]") -> "Callable[..., Any]":
         """For the loop's ``call_soon``: first steps, ends of tasks, and who is woken."""
         take, woken, ended, tasks = self._waiting.rows.pop, self._waiting.woken, self._waiting.resume, self._tasks
-        watched = self._watched
+        watched, words_, row_words = self._watched, self._tasks.table.words, self._tasks.row_words
 
         def first(number: int, step: "Callable[[], None]") -> None:
-            tasks.ran(number, watched.number)
+            row = number * row_words
+            words_[row + FIRST_RUN] = now() >> TICK_SHIFT & MASK
+            words_[row + LOOP] = watched.number  # that of a loop's first task is not known before
             step()
 
         def call_soon(callback: "Callable[..., Any]", *args: Any, context: Any = None) -> Any:
@@ -197,6 +192,10 @@ class Probe:
                     row = woken(task, row, sys._getframe(1))
                     return before(ended, row, callback, *args, context=context)
             elif callback is done:
+                number = getattr(args[0], "_loopdiag", 0)
+                if number:
+                    words_[number * row_words + DONE] = now() >> TICK_SHIFT & MASK
+                    return None
                 return tasks.done(args[0])
             elif self.creating and (not EAGER_EXISTS or self._is_first(callback)):
                 number, self.creating = self.creating, 0
@@ -212,7 +211,7 @@ class Probe:
 
     def _is_first(self, step: Any) -> bool:
         """Whether `step` is the first one of the task that is being made, and not what an eager task schedules in its first step, itself perhaps."""
-        return isinstance(getattr(step, "__self__", None), asyncio.Task) and context.current_task() is self.creator
+        return isinstance(getattr(step, "__self__", None), PLAIN) and context.current_task() is self.creator
 
 
 def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
@@ -221,12 +220,14 @@ def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     Raises:
         Missing: tasks are not those that we know.
     """
-    if asyncio.Task.__module__ != "_asyncio":
+    if PLAIN.__module__ != "_asyncio":
         raise Missing("_asyncio.Task is not there")
     give_up = Drop(rows, NAME)
     tasks = tasks_of(rows)
     waiting = waiting_of(rows, tasks)
-    tasks.task_class = awaited_task(tasks, waiting)
+    if tasks.task_class is PLAIN:
+        tasks.task_class = awaited_task(tasks, waiting)
+        put_class(tasks.task_class)
 
     def attach(loop: Any, watched: Watched) -> None:
         if give_up.done:
@@ -247,9 +248,13 @@ def _cost() -> float:
     tasks = Tasks(scratch_table())
     tasks.task_class = _Made
     probe = Probe(_Loop(), Watched(), tasks, Waiting(scratch_table(), tasks, ignore), ignore)
-    create_task, call_soon = probe.make_create_task(ignore), probe.make_call_soon(ignore)
+    made = _Made(loop=_Loop())  # type: ignore[arg-type] # as far as it is asked
 
-    made = _Made(None)
+    def make(_coro: Any) -> _Made:
+        probe.creating = 0
+        return made
+
+    create_task, call_soon = probe.make_create_task(make), probe.make_call_soon(ignore)
 
     def task() -> None:
         create_task(None)
@@ -261,13 +266,10 @@ def _cost() -> float:
 class _Loop:
     """A loop, as far as `_cost` needs it."""
 
-    get_task_factory = is_closed = get_debug = ignore
+    get_debug = ignore
 
 
 class _Made(asyncio.Future):  # type: ignore[type-arg] # on 3.10 it takes none at run time
     """A task, as far as `_cost` needs it."""
 
     _loopdiag = 0
-
-    def __init__(self, _coro: Any, loop: Any = None) -> None:
-        super().__init__(loop=loop or _Loop())  # type: ignore[arg-type] # as far as it is asked

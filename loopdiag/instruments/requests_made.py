@@ -3,7 +3,9 @@
 import struct
 import sys
 from _thread import get_ident
+from collections.abc import Callable
 from types import FrameType, ModuleType
+from typing import Any
 
 from . import context, made
 from .calibration import each_ns, opened, priced, scratch_table
@@ -31,18 +33,8 @@ def install(rows: Rows, _module: ModuleType) -> None:
     """
     if not rows.program:
         raise Missing("a user's own program")
-    give_up = Drop(rows, NAME)
-    note = Note(rows)
-
-    def note_request(row: int, library: str, frame: "FrameType | None" = None) -> None:
-        if give_up.done:
-            return
-        try:
-            note(rows.attempts.words[row + REQUEST], LIBRARIES.get(library, 0), frame or sys._getframe(1))
-        except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
-            give_up(error)
-
-    rows.note_request = note_request
+    note = Note(rows, Drop(rows, NAME))
+    rows.note_request = note.request
     made.tell(rows)
     rows.costs[NAME] = lambda: priced(opened(note.table) if note.table is not None else 0, lambda: _cost(rows))
 
@@ -54,37 +46,49 @@ class Note:
         table: opened for the first one.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, give_up: Drop) -> None:
         self.table: Table | None = None
-        self._rows = rows
+        self._rows, self._give_up = rows, give_up
         self._threads: dict[int, int] = {}
+        self._number: Callable[[Any], int] | None = None
 
-    def __call__(self, request: int, library: int, frame: FrameType) -> None:
-        """Whoever runs in `frame` makes the request of that number."""
-        table = self.table
-        if table is None:
-            table = self.table = self._rows.requests_made
-        task = context.current_task()
-        number = thread = 0
-        if task is not None:
-            number = _task_number(self._rows, task)
-        else:
-            ident = get_ident()
-            thread = self._threads.get(ident, 0)
-            if not thread:
-                thread = self._threads[ident] = len(self._threads) + 1
-        job = WORKING.get(get_ident(), 0) // JOB_WORDS if WORKING else 0
-        table.open_with(_noted, now(), request, number, thread, job, PLACES.of_frame(frame), library)
+    def request(self, row: int, library: str, frame: "FrameType | None" = None) -> None:
+        """Whoever runs in `frame`, or calls this, makes the request whose first attempt is in `row`."""
+        if self._give_up.done:
+            return
+        try:
+            table = self.table
+            if table is None:
+                table = self.table = self._rows.requests_made
+            task = context.current_task()
+            if task is not None:
+                number, thread = getattr(task, "_loopdiag", 0) or self._task_number(task), 0
+            else:
+                number, thread = 0, self._thread()
+            job = WORKING.get(get_ident(), 0) // JOB_WORDS if WORKING else 0
+            request, place = self._rows.attempts.words[row + REQUEST], PLACES.of_frame(frame or sys._getframe(1))
+            table.open_with(_noted, now(), request, number, thread, job, place, LIBRARIES.get(library, 0))
+        except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
+            self._give_up(error)
 
+    def _thread(self) -> int:
+        """The number of the running thread."""
+        ident = get_ident()
+        thread = self._threads.get(ident, 0)
+        if not thread:
+            thread = self._threads[ident] = len(self._threads) + 1
+        return thread
 
-def _task_number(rows: Rows, task: object) -> int:
-    from .program_tasks import tasks_of  # only where asyncio is there
+    def _task_number(self, task: object) -> int:
+        if self._number is None:
+            from .program_tasks import tasks_of  # only where asyncio is there
 
-    return tasks_of(rows).number(task)
+            self._number = tasks_of(self._rows).number
+        return self._number(task)
 
 
 def _cost(rows: Rows) -> float:
     """Nanoseconds a request."""
-    note, frame = Note(rows), sys._getframe()
+    note, frame = Note(rows, Drop(rows, NAME)), sys._getframe()
     note.table = scratch_table()
-    return each_ns(lambda: note(0, 0, frame))
+    return each_ns(lambda: note.request(0, "", frame))

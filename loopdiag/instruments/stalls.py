@@ -3,6 +3,8 @@
 A look takes the thread's innermost frame (`sys._current_frames`), whether it runs or sleeps, and the system call that it sleeps in, where the kernel tells.  The row
 is written by the loop itself, when the iteration is over; an iteration in which C code kept the interpreter's lock has one look, at its end, or none.
 While a loop waits for its sockets nobody looks at it.  A loop's looks end with its run.
+
+What looking costs is bounded: whoever looks spends a small share of the time, and while nothing is long sleeps until the loop wakes it after an iteration that was.
 """
 
 import os
@@ -12,6 +14,7 @@ import threading
 import time
 from _thread import get_ident, get_native_id, start_new_thread
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -24,9 +27,15 @@ from .schema import MASK, TICK_SHIFT
 
 NAME = "stalls"
 LONG_NS = 5_000_000
-#: between two looks while one iteration lasts, up to the third if it lasts very long; where none does, twice as long each time, up to the second: to wake up costs
-EVERY_NS, SELDOM_NS, LONGEST_NS = 5_000_000, 20_000_000, 50_000_000
+#: between two looks while one iteration lasts, up to the third if it lasts very long; where none does, twice as long each time, up to the second: a wake-up takes 0.1 ms
+#: of CPU, which would be much of what a program takes that mostly waits
+EVERY_NS, SELDOM_NS, LONGEST_NS = 5_000_000, 100_000_000, 50_000_000
+DOZES_NS = 4 * EVERY_NS  # a pause from which the end of a long iteration wakes
 SHARE = 8  # of the time that an iteration has lasted, before it is looked at again
+#: CPU of the looking: so much at once, since a short run has to be looked at, too; then a part of the process's CPU where threads run (a look at one takes 0.1 to 0.4 ms, most of
+#: it to get the interpreter's lock, and the thread waits meanwhile), and of the time where they sleep: a tenth and a sixth of what watching may cost
+AT_ONCE_NS, PART_OF_CPU, PART_OF_TIME = 2_000_000, 300, 200
+REST_NS = 250_000_000  # nobody is out of sight for longer, whatever it cost
 LATE_NS = 3_000_000  # whoever wakes up later than that has waited for the interpreter's lock
 FUTEX = {"x86_64": 202, "aarch64": 98}.get(os.uname().machine, -1)  # where a thread waits for a lock: perhaps the interpreter's
 SAME_NS = 1_000_000  # two readings of when one iteration began differ by less
@@ -56,39 +65,72 @@ class Watch:
         self.began, self.looks, self.running, self.sights = began, 0, 0, {}
         self._cpu_at = 0
 
-    def runs(self, late: bool) -> "tuple[bool, int]":
+    def runs(self, waited: bool) -> "tuple[bool, int]":
         """Whether the thread is on a CPU, or would be, and the system call that it sleeps in plus 1; 0: none, or the kernel does not tell.
 
         To look makes a thread that runs Python wait for the interpreter's lock.  What tells it from one that sleeps is the CPU that it has used since the last
-        look; at the first one, that whoever looks had to wait for that lock.
+        look; at the first one, that whoever looks had to wait for that lock.  The kernel is asked only of one that has not run: each question gives the lock
+        away, and to get it back from a thread that runs takes longer than all the rest.
         """
         cpu, at = time.clock_gettime_ns(self._clock), now()
-        used = late if not self._cpu_at else 2 * (cpu - self._cpu_ns) > at - self._cpu_at
+        used = waited if not self._cpu_at else 2 * (cpu - self._cpu_ns) > at - self._cpu_at
         self._cpu_ns, self._cpu_at = cpu, at
-        state, call = self._state()
-        if state == "R" or self.busy(now()) <= LONG_NS:  # the iteration is over: what it does now is something else
-            return state == "R" or used, 0
-        if call and call != FUTEX + 1:
-            return False, call
-        return (True, 0) if used else (False, call)
-
-    def _state(self) -> "tuple[str, int]":
-        """What the kernel says of the thread: its state's letter, and the system call that it is in plus 1."""
-        return _state(self._folder + "stat"), _syscall(self._folder + "syscall")
+        if used:
+            return True, 0
+        runs, call = _told_by_kernel(self._folder)
+        # where the iteration is over, what the thread does now is something else
+        return (runs, 0) if runs or self.busy(now()) <= LONG_NS else (False, call)
 
 
-def _state(path: str) -> str:
-    with open(path, "rb") as file:
-        return file.read(256).rpartition(b") ")[2][:1].decode("latin-1")
-
-
-def _syscall(path: str) -> int:
+def _told_by_kernel(folder: str) -> "tuple[bool, int]":
+    """Of the thread whose folder this is: whether it is on a CPU or would be, and the system call that it is in plus 1."""
     try:
-        with open(path, "rb") as file:
-            word = file.read(64).split()[0]
-    except (OSError, IndexError):
-        return 0  # a kernel that does not tell
-    return int(word) + 1 & MASK if word.isdigit() else 0
+        word = _read(folder + "syscall").split()[0]
+    except (OSError, IndexError):  # a kernel that does not tell the call
+        return _read(folder + "stat").rpartition(b") ")[2][:1] == b"R", 0
+    return word == b"running", int(word) + 1 & MASK if word.isdigit() else 0
+
+
+def _read(path: str) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # as an `open` that allocates nothing and asks less
+    try:
+        return os.read(file, 256)
+    finally:
+        os.close(file)
+
+
+class Budget:
+    """What may be spent: a little at once, and then one part of what `clock` tells."""
+
+    def __init__(self, part: int, clock: "Callable[[], int]") -> None:
+        self._part, self._clock, self._since_ns = part, clock, clock()
+        self.spent_ns = 0
+
+    def owed_ns(self) -> int:
+        """How far the clock has to come before more may be spent; not positive: it has."""
+        return (self.spent_ns - AT_ONCE_NS) * self._part - (self._clock() - self._since_ns)
+
+
+class Waited:
+    """Whether this thread had to wait for the interpreter's lock when it came out of a pause: it slept twice, or, where that is not told, came late."""
+
+    def __init__(self) -> None:
+        try:
+            from resource import RUSAGE_THREAD, getrusage
+        except ImportError:  # a Python without it
+            self._sleeps: Callable[[], int] | None = None
+        else:
+            self._sleeps = lambda: getrusage(RUSAGE_THREAD).ru_nvcsw
+        self._slept = self._due = 0
+
+    def before(self, pause_ns: int) -> None:
+        """A pause of this length begins."""
+        self._due = now() + pause_ns
+        self._slept = self._sleeps() if self._sleeps is not None else 0
+
+    def after(self) -> bool:
+        """It is over."""
+        return now() - self._due > LATE_NS if self._sleeps is None else self._sleeps() - self._slept > 1
 
 
 class Monitor:
@@ -101,7 +143,14 @@ class Monitor:
         self._process = os.getpid()
         self._running = False
         self._longest_ns = 0  # of the iterations that last
-        self.looks = self.spent_ns = 0
+        self._nap = threading.Lock()  # held; let go to wake whoever looks
+        self._nap.acquire()
+        self._dozes = False
+        self._budgets = (
+            Budget(PART_OF_TIME, now),
+            Budget(PART_OF_CPU, time.process_time_ns),
+        )  # of rounds that found nothing run, and of the others
+        self.looks = self.spent_ns = self._ran = 0
 
     def begin(self, watch: Watch) -> None:
         """A loop's run begins, in this thread."""
@@ -128,27 +177,39 @@ class Monitor:
             place, leaf, call = most_seen(sights)
         if watch is not None:
             watch.begin(0)
+        if self._dozes:
+            self._dozes = False
+            with suppress(RuntimeError):  # another loop was quicker
+                self._nap.release()
         length = min((ended - began) >> TICK_SHIFT, MASK)
         self._rows.stalls.open_with(pack_into, began, length, looks, running, place, leaf, call, number, 0)
 
     def _run(self) -> None:
-        spent_ns, pause_ns, late = self.spent_ns, EVERY_NS, False
+        before_ns, pause_ns, waited = time.thread_time_ns(), EVERY_NS, False
+        asleep = Waited()
         try:
             while True:
-                looks = self.looks
-                if not self._round(late=late):
+                looks, ran = self.looks, self._ran
+                if not self._round(waited=waited):
                     return
                 lasting = self.looks > looks
                 pause_ns = min(max(EVERY_NS, self._longest_ns // SHARE), LONGEST_NS) if lasting else min(2 * pause_ns, SELDOM_NS)
-                self.spent_ns = spent_ns + time.thread_time_ns()
-                due = now() + pause_ns
-                time.sleep(pause_ns / 1e9)
-                late = now() - due > LATE_NS
+                before_ns, spent_ns = (at_ns := time.thread_time_ns()), at_ns - before_ns
+                self.spent_ns += spent_ns
+                budget = self._budgets[self._ran > ran]
+                budget.spent_ns += spent_ns
+                owed_ns = budget.owed_ns()
+                self._dozes = not lasting and pause_ns >= DOZES_NS and owed_ns < pause_ns
+                asleep.before(pause := max(pause_ns, min(owed_ns, REST_NS)))
+                if self._nap.acquire(timeout=pause / 1e9):
+                    pause_ns = EVERY_NS
+                self._dozes = False
+                waited = asleep.after()
         except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
             self._watches.clear()
             self._give_up(error)
 
-    def _round(self, *, late: bool) -> bool:
+    def _round(self, *, waited: bool) -> bool:
         """Look at each loop once; whether there is one."""
         self._longest_ns = 0
         with self._lock:
@@ -160,10 +221,10 @@ class Monitor:
                 busy = watch.busy(at)
                 self._longest_ns = max(self._longest_ns, busy)
                 if busy > LONG_NS:
-                    self._look(watch, at - busy, late=late)
+                    self._look(watch, at - busy, waited=waited)
         return bool(watches)
 
-    def _look(self, watch: Watch, began: int, *, late: bool) -> None:
+    def _look(self, watch: Watch, began: int, *, waited: bool) -> None:
         if abs(watch.began - began) > SAME_NS:
             watch.begin(began)
         frame = sys._current_frames().get(watch.ident)
@@ -171,10 +232,11 @@ class Monitor:
             return
         place, leaf = places.of_frame(frame), _leaf(frame)
         frame = None
-        running, call = watch.runs(late)
+        running, call = watch.runs(waited)
         sight = (place, leaf, call)
         watch.sights[sight] = watch.sights.get(sight, 0) + 1
         watch.running += running
+        self._ran += running
         watch.looks += 1
         self.looks += 1
 

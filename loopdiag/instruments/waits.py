@@ -144,6 +144,10 @@ class Waiting:
             frame = frame.f_back
         if outer is None:
             return 0
+        if frame is not None and frame.f_code is HANDLE:  # gather's callback binds the name of its argument again
+            told = frame.f_locals["self"]._args
+            if told and isinstance(told[0], Task):
+                return self._tasks.known(told[0])
         code = outer.f_code
         names = code.co_varnames[: code.co_argcount]
         given = outer.f_locals

@@ -41,6 +41,11 @@ def _require_known_python() -> None:
         raise NotImplementedError("the program runs on " + implementation + " " + version + "; the instruments know CPython alone")
     if sys.version_info < OLDEST:
         raise NotImplementedError("the program runs on Python " + version + "; the instruments need Python 3.10 or newer")
+    locks = getattr(sys, "_is_gil_enabled", None)
+    if locks is not None and not locks():
+        raise NotImplementedError(
+            "the program runs on a free-threaded Python " + version + "; the instruments count on its lock, which PYTHON_GIL=1 switches on"
+        )
 
 
 def _load() -> None:
