@@ -162,6 +162,42 @@ def redirected(n: int) -> Timeline:
     return program.timeline()
 
 
+def refusing(n: int) -> Timeline:
+    """From N = 32 on, half of the requests are refused, and made again by their tasks after a sleep of a second for each 32."""
+    again = n // 2 if n >= 32 else 0
+    waits = n // 32 if again else 0
+    program = Program(total=20.0 + 1000.0 * waits)
+    main = program.task(0, program.total)
+    for k in range(n):
+        late = k < again
+        task = program.task(0, program.total if late else 10, main, at=20)
+        program.fetch(task, (0, 10), at=15, status=429 if late else 200)
+        if late:
+            program.wait(task, "sleep", (10, 10 + 1000 * waits), value=1_000_000 * waits, at=18)
+            program.fetch(task, (10 + 1000 * waits, program.total), at=15, status=200)
+    program.wait(main, "gather", (0, program.total), waker=2, at=21)
+    program.asleep = [(0, 9.9), (10.1, program.total - 10.1)] if again else [(0, 9.9)]
+    return program.timeline()
+
+
+def shaking(n: int) -> Timeline:
+    """N connections at once to a server of one core, whose handshakes take 5 ms each; the first one that is done is answered after all of them, and last."""
+    program = Program(total=20.0 + 5 * n)
+    main = program.task(0, program.total)
+    for k in range(n):
+        end = program.total - 0.01 * k
+        program.fetch(program.task(0, end, main, at=20), (0, end), at=15)
+        bounds = (0.1, 5.0 * (k + 1), 5.0 * (k + 1) + 0.1, end)
+        names = ("prepare", "ssl", "send", "wait")
+        whole = program.attempts[-1].phases[0]
+        phases = [replace(whole, name=name, start_ns=ns(a), end_ns=ns(b)) for name, a, b in zip(names, (0, *bounds), bounds, strict=False)]
+        program.attempts[-1] = replace(program.attempts[-1], phases=tuple(phases))
+    program.wait(main, "gather", (0, program.total), waker=2, at=21)
+    program.asleep = [(0.2, program.total - 0.2)]
+    links = tuple(Connection(number=k, request=k, stamps={}, tls_cpu_ns=ns(0.8)) for k in range(1, n + 1))
+    return program.timeline(connections=links)
+
+
 def connecting(took_ms: float, addresses: int, retransmits: int) -> Build:
     """Two requests at a time, each of which opens a connection that takes so long (line 15)."""
 
@@ -244,6 +280,8 @@ PROGRAMS: dict[str, tuple[Callable[[], Evidence], int | None]] = {
     "ssl_context_per_request": (lambda: evidence(contexts), 10),
     "quadratic_scan": (lambda: evidence(looking, class_cpu=_looked_at()), 19),
     "redirects": (lambda: evidence(redirected), 15),
+    "rate_limited": (lambda: evidence(refusing), None),
+    "tls_handshake_cpu": (lambda: evidence(shaking), None),
     "ipv6_fallback": (lambda: evidence(connecting(250.0, 2, 0)), 15),
     "listen_backlog_overflow": (lambda: evidence(connecting(1020.0, 1, 5)), 15),
     "port_or_fd_exhaustion": (exhausted, 15),

@@ -124,6 +124,15 @@ def test_who_waits_for_a_stream_goes_through_its_holder() -> None:
     assert spent(steps)["server"] == pytest.approx(99.5, abs=0.3)
 
 
+def test_a_stream_is_free_before_its_holder_says_so() -> None:
+    # the waiter goes on once the answer was read; that the stream is released is said after that
+    holder = life(1, 0, [("send", 0.2), ("wait", 49), ("handover", 50.6)], {"first_byte": 49, "released": 50.5}, connection=1)
+    waiter = life(2, 0, [("stream", 50.1), ("send", 50.2), ("wait", 100)], {"released": 100}, connection=1)
+    steps = path(line(100, [holder, waiter], sleeping(100, (0.3, 48.9), (50.3, 100))))
+    assert hops(steps) == ["stream"]
+    assert spent(steps).get("unexplained", 0) == 0
+
+
 def test_a_pool_that_only_took_its_time_is_the_loops() -> None:
     # nobody released anything before: no limit bound, the pool was slow
     row = life(1, 0, [("pool", 30), ("send", 30.1), ("wait", 80)], {"assigned": 30}, connection=1)

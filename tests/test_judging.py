@@ -91,6 +91,25 @@ def test_largest_share_first() -> None:
     assert [each.cause for each in answer.found] == ["b", "c", "a"]
 
 
+@pytest.mark.parametrize(
+    ("consequence", "low", "cause", "share", "stands"),
+    [
+        ("serialized_awaits", 0.4, "blocking_call", 0.45, (True, False)),  # with a machine that was fitted; without
+        ("server_concurrency_limit", 0.4, "tls_handshake_cpu", 0.45, (True, False)),
+        ("server_concurrency_limit", 0.4, "tls_handshake_cpu", 0.3, (True, True)),  # surely more than handshakes hold
+        ("event_loop_saturated", 0.4, "redirects", 0.45, (False, False)),
+        ("event_loop_saturated", 0.4, "redirects", 0.1, (True, True)),
+        ("event_loop_saturated", 0.4, "gil_contention", 0.45, (False, False)),
+        ("client_pacing", 0.4, "connection_leak", 0.45, (False, False)),
+    ],
+)
+def test_a_consequence_is_told_as_such(consequence: str, low: float, cause: str, share: float, stands: tuple[bool, bool]) -> None:
+    # what only follows from another cause is not named beside it, unless it holds more, or a replay tells the two from each other
+    fakes = Fakes(Fixed(consequence, _claim(consequence, 0.5, low, 0.6)), Fixed(cause, _claim(cause, share, share - 0.05, share + 0.05)))
+    found = [{each.cause for each in judge(seen, fakes).found} for seen in (BUSY, replace(BUSY, machine=None))]
+    assert tuple(consequence in names for names in found) == stands
+
+
 def test_missing_parts_are_told() -> None:
     # a cause whose needs are not there is not asked, and the reason is that of the part
     lacking = replace(BUSY, class_cpu={}, missing={"class_cpu": "py-spy may not run here"})

@@ -5,12 +5,13 @@ from functools import cache
 
 import pytest
 from program_parts import semaphored
-from program_truths import NS, PROGRAMS, SCENARIO, evidence, gathered, locked_beside
+from program_truths import NS, PROGRAMS, SCENARIO, connecting, evidence, gathered, locked_beside
 
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.causes import CAUSES
 from loopdiag.causes.judging import Judgement, judge
 from loopdiag.causes.programs import bound
+from loopdiag.causes.special import steep_user
 from loopdiag.model.attribution import Attribution
 from loopdiag.model.scenario import Knobs
 
@@ -89,7 +90,7 @@ def test_changes_the_program_by_its_knob(name: str) -> None:
     else:
         assert changed is not None
         assert changed.scenario.knobs == KNOBS[name]
-        assert all(" → " in line for line in changed.changes)
+        assert all("injected: knobs." in line for line in changed.changes)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -138,3 +139,17 @@ def test_the_bound_is_the_semaphores_value(places: int) -> None:
     assert found is not None
     assert (found.kind, found.at_once) == ("semaphore", places)
     assert max(NS) > places
+
+
+@pytest.mark.parametrize(("first", "cause"), [(250.0, "ipv6_fallback"), (1.0, "listen_backlog_overflow")])
+def test_an_address_that_fails_under_load_alone_is_not_a_family_that_never_answers(first: float, cause: str) -> None:
+    # connections that fall back at the largest N say nothing of the address family, if none does where few connect
+    found = judge(evidence(lambda n: connecting(first if n == NS[0] else 250.0, 2, 0)(n))).found
+    assert [each.cause for each in found if each.cause in {"ipv6_fallback", "listen_backlog_overflow"}] == [cause]
+
+
+@pytest.mark.parametrize(("per_sample", "steep"), [(1, False), (40, True)])
+def test_few_samples_do_not_make_a_power_of_n(per_sample: int, steep: bool) -> None:
+    # CPU that quadruples where N doubles is steep where the profile saw it often, and chance where it saw one sample, then four
+    seconds = {n: 0.002 * per_sample * (n / 32) ** 2 for n in (16, 32, 64)}
+    assert steep_user(evidence(lambda n: semaphored(n, 3).timeline(), class_cpu={"user": {8: 1e-9, **seconds}})) is steep

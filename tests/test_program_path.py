@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from path_parts import hops, ns, spent
+from path_parts import hops, life, ns, spent
 from program_parts import Program, batched, paced, semaphored, serial, threaded
 
 from loopdiag.analysis.critical_path import path
@@ -134,6 +134,65 @@ def test_a_circle_of_wakers_ends_in_time_that_nothing_explains() -> None:
     program.fetch(0, (5, 6))
     steps = path(program.timeline())
     assert (steps[0].start_ns, steps[-1].end_ns) == (0, ns(20))
+
+
+def test_a_gather_ends_with_whichever_of_its_tasks_was_done_last() -> None:
+    # the row names the last of the arguments, as gather's own callback leaves it: the path goes through the one that took longest
+    program = Program(total=50)
+    main = program.task(0, 50)
+    slow, quick = program.task(0, 50, main), program.task(0, 10, main)
+    program.fetch(slow, (0, 50))
+    program.fetch(quick, (0, 10))
+    program.wait(main, "gather", (0, 50), waker=quick)
+    program.asleep = [(0.1, 9.9), (10.1, 49.9)]
+    steps = path(program.timeline())
+    assert {step.request for step in steps if step.request} == {1}
+    assert spent(steps).get("unexplained", 0) == 0
+
+
+def test_a_gather_over_calls_in_an_executor_goes_through_them() -> None:
+    # futures of calls have no task: who ends the wait is the call that ended last, and the calls before it made its thread free
+    program = Program(total=30)
+    main = program.task(0, 30)
+    for wave in range(3):
+        at = 10.0 * wave
+        program.jobs.append((0.0, at + 0.1, at + 9.9, 1))
+        program.fetch(0, (at + 0.2, at + 9.8), thread=1, job=wave + 1)
+    program.wait(main, "gather", (0.1, 30), at=10)
+    program.asleep = [(0.2, 29.9)]
+    steps = path(program.timeline())
+    assert hops(steps) == ["executor", "executor"]
+    assert spent(steps)["server"] == pytest.approx(28.8, abs=0.5)
+    assert spent(steps).get("unexplained", 0) == 0
+
+
+def test_calls_that_ended_long_before_do_not_end_a_wait() -> None:
+    # the loop slept for 15 ms after the only call was over: something else ended the wait, and no row says what
+    program = Program(total=30)
+    main = program.task(0, 30)
+    program.jobs.append((0.2, 0.3, 9.9, 1))
+    program.fetch(0, (0.4, 9.8), thread=1, job=1)
+    program.wait(main, "future", (0.1, 25), at=10)
+    program.asleep = [(0.2, 9.9), (10.1, 24.9)]
+    assert spent(path(program.timeline()))["unexplained"] > 20
+
+
+def test_a_connection_that_is_kept_leads_to_who_let_it_go() -> None:
+    # request 2 waits for the connection of request 1, whose answer nobody reads, until a task closes it after a sleep of 50 ms
+    program = Program(total=60)
+    main = program.task(0, 60)
+    first, second, closer = program.task(0, 10, main), program.task(0, 60, main), program.task(0, 60, main)
+    program.fetch(first, (0, 10))
+    kept = {"enqueued": 0, "assigned": 0, "send_start": 0, "headers": 10, "first_byte": 10, "released": 50}
+    program.attempts[0] = life(1, 0, [("wait", 10), ("handover", 10.1), ("unattributed", 50)], kept, connection=1)
+    program.requests.append((0, 2, second, 0, 0, 0))
+    program.attempts.append(life(2, 0, [("pool", 50), ("wait", 60)], {"enqueued": 0, "assigned": 50, "released": 60}, connection=1))
+    program.wait(closer, "sleep", (0.1, 49.9), value=49_800)
+    program.wait(main, "gather", (0, 60), waker=second)
+    program.asleep = [(0.1, 9.9), (10.2, 49.9), (50.2, 59.9)]
+    steps = path(program.timeline())
+    assert spent(steps)["sleep"] == pytest.approx(49.8, abs=0.5)
+    assert spent(steps).get("unexplained", 0) == 0
 
 
 @st.composite

@@ -50,3 +50,16 @@ def test_short_paths_stay_short() -> None:
     # shortening twice is shortening once
     for file in ("/home/me/code.py", "/home/me/client.py", f"{LIB}/code.py"):
         assert short_file(short_file(short(file))) == short_file(short(file))
+
+
+@pytest.mark.parametrize(("function", "code"), [("compress", "user"), ("decompress", "decode-content")])
+def test_who_compresses_is_the_program(function: str, code: str) -> None:
+    # clients only decompress: compressing is work of the program's own, wherever the code of it lies
+    stack = [Frame(function="store", file="client.py"), Frame(function=function, file="gzip.py")]
+    assert classify(stack) == code
+
+
+def test_what_runs_inside_of_the_observers_loop_is_the_loops() -> None:
+    # uvloop runs in C beneath the wrapper of the bare tiers, also where another copy of the observer recorded it
+    file = short("/somewhere/else/loopdiag/instruments/span.py")
+    assert classify([Frame(function="Span._make_run.<locals>.run_forever", file=file)]) == "task-and-callback"

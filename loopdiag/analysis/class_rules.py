@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple
 Where = Literal["nearest", "beneath", "alone"]
 
 #: raised whenever a row changes, so that two reports can be compared
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 
 
 class Rule(NamedTuple):
@@ -36,6 +36,7 @@ LOOPS: Final = (
     ("asyncio/events.py", "_run"),
     ("uvloop/*|loop.c", "*run*"),
     ("loopdiag/instruments/loops.py|loopdiag_instruments/loops.py", "run_forever"),
+    ("loopdiag/instruments/span.py|loopdiag_instruments/span.py", "*run_forever"),
 )
 
 #: shared libraries and sources whose code serves everyone
@@ -57,7 +58,9 @@ RULES: Final = (
     # --- loopdiag itself
     Rule("tls-handshake", "nearest", "loopdiag/instruments/tls.py|loopdiag_instruments/tls.py", "do_handshake", "the instrument's wrapper; the handshake is C inside of it"),
     Rule("task-and-callback", "nearest", "loopdiag/instruments/loops.py|loopdiag_instruments/loops.py", "run_forever", "the instrument's wrapper; uvloop runs in C inside of it"),
+    Rule("task-and-callback", "nearest", "loopdiag/instruments/span.py|loopdiag_instruments/span.py", "*run_forever", "the same, in a user's program"),
     Rule("instruments", "nearest", "loopdiag/instruments/*|loopdiag_instruments/*|sitecustomize.py", "*", "the observer"),
+    Rule("client-library", "nearest", "loopdiag/lab/loops/curl.py", "*", "what libcurl computes in C, below its own loop"),
     Rule("user", "nearest", "loopdiag/lab/*", "*", "the scenario's program"),
     # --- TLS
     Rule("tls-handshake", "nearest", "ssl.py|*_ssl.c", "do_handshake|*do_handshake*|getpeercert|_create|__new__|wrap_*|*_set_server_hostname", "the handshake, and what is asked right after it"),
@@ -74,6 +77,7 @@ RULES: Final = (
     Rule("tls-record", "nearest", "anyio/streams/tls.py", "*", "AnyIO's records"),
     Rule("tls-handshake", "nearest", "truststore/*|certifi/*", "*", "certificates"),
     # --- bodies
+    Rule("user", "nearest", "gzip.py|bz2.py|lzma.py|*zlibmodule.c|*_bz2module.c|*_lzmamodule.c", "compress|*File.write|*File.close|_create_simple_gzip_header|zlib_compress*|*Compress_compress*|*Compressor_compress*", "clients decompress answers; who compresses is the program"),
     Rule("decode-content", "nearest", "aiohttp/compression_utils.py|gzip.py|zlib.py|*zlibmodule.c*|libz.so|libbrotli*|brotli*|*/brotli*|zstandard/*|backports/zstd/*|compression/*|bz2.py|lzma.py", "*", "decompressors"),
     Rule("decode-content", "nearest", "aiohttp/http_parser.py", "DeflateBuffer.*", "aiohttp's decompressing buffer"),
     Rule("decode-text", "nearest", "httpx*/_decoders.py", "TextDecoder.*|LineDecoder.*|TextChunker.*", "bytes to text"),

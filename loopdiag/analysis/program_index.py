@@ -12,6 +12,8 @@ from loopdiag.model.timeline import Attempt
 
 #: a task may be stamped as done so long after the wait that it ended: both happen in one callback
 SLACK_NS = 50_000
+#: kinds of waits for several tasks at once
+BATCHES = frozenset({"gather", "wait"})
 
 
 class Event(NamedTuple):
@@ -88,25 +90,39 @@ class Index:
     def waker(self, wait: int) -> tuple[int, int]:
         """(the task that ended the wait, when); the task is 0 where none did.
 
-        A wait for tasks of which no row says who ended it was ended by the one of the waiting task's own that was done last before.
+        A wait for tasks was ended by whichever was done last before: the one that its row names, or one of the waiting task's own.  (Which end was told to
+        ``gather`` is read off its callback's frame, where the name of the task is bound again.)
         """
         waits = self.activity.waits
         start, end = waits.start_ns[wait], waits.end_ns[wait]
         woken = waits.woken_ns[wait]
         woken = min(woken, end) if woken > start else end
-        task = waits.waker[wait]
-        if not task and self.kind(wait) in {"task", "gather", "wait", "as-completed", "future", "timeout"}:
-            task = self.last_child(waits.task[wait], start, woken + SLACK_NS)[1]
-        done = self.activity.tasks.done_ns[task - 1] if task else -1
-        if task and self.kind(wait) in {"task", "gather", "wait"} and start < done < woken:
-            woken = done
+        task, kind = waits.waker[wait], self.kind(wait)
+        if kind in BATCHES or (not task and kind in {"task", "as-completed", "future", "timeout"}):
+            done, child = self.last_child(waits.task[wait], start, woken + SLACK_NS)
+            if not task or done > self._done(task):
+                task = child
+        if task and kind in {"task", *BATCHES} and start < self._done(task) < woken:
+            woken = self._done(task)
         return (0 if task == waits.task[wait] else task), woken
+
+    def _done(self, task: int) -> int:
+        return self.activity.tasks.done_ns[task - 1]
 
     def last_child(self, parent: int, start_ns: int, end_ns: int) -> tuple[int, int]:
         """(when it was done, the task): of those that a task made, the one done last in a stretch; (0, 0): none was."""
         children = self.children.get(parent, [])
         place = bisect_right(children, (end_ns + 1,)) - 1
         return children[place] if place >= 0 and children[place][0] > start_ns else (0, 0)
+
+    def wait_before(self, at_ns: int) -> int:
+        """The row of the wait that was over last at or before a moment, of any task; -1: none was."""
+        place = bisect_right(self._over, (at_ns, len(self.activity.waits.kind))) - 1
+        return self._over[place][1] if place >= 0 else -1
+
+    @cached_property
+    def _over(self) -> list[tuple[int, int]]:
+        return sorted((end, row) for row, end in enumerate(self.activity.waits.end_ns))
 
     @cached_property
     def children(self) -> dict[int, list[tuple[int, int]]]:

@@ -28,6 +28,11 @@ class Queue:
         found = [(self._calls[number - 1][2], number) for _, number in self._by_queue[low:high] if self._calls[number - 1][2] <= end_ns]
         return max(found)[1] if found else 0
 
+    def ended(self, at_ns: int) -> tuple[int, int]:
+        """(when it ended, the call): the one that ended last at or before a moment; (0, 0): none did."""
+        place = bisect_right(self._by_end, (at_ns, len(self._calls)))
+        return self._by_end[place - 1] if place else (0, 0)
+
     def freed(self, number: int) -> int:
         """The call whose end let this one begin; 0: it did not wait for a thread."""
         queued, started, _ = self._calls[number - 1]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from loopdiag.analysis.outside import LOOP, Piece, exactly, ran, shared
 from loopdiag.analysis.path_phases import UNEXPLAINED, Rules
-from loopdiag.analysis.program_index import Event, Index
+from loopdiag.analysis.program_index import BATCHES, Event, Index
 from loopdiag.analysis.program_jobs import Queue
 from loopdiag.analysis.program_stamps import PHASE_OF
 from loopdiag.analysis.walk import Hop, Walk, over
@@ -17,8 +17,6 @@ from loopdiag.model.program import Activity
 from loopdiag.model.scenario import Workload
 from loopdiag.model.timeline import Attempt, Jobs, Phase, Timeline
 
-#: kinds of waits for several tasks at once
-BATCHES = frozenset({"gather", "wait"})
 #: a task that waited for less does not show that it waited for its own
 UNSEEN_NS = 1_000_000
 #: hops without a step of time between them: more are a circle
@@ -50,9 +48,25 @@ class ProgramWalk(Walk):
         request, self._requested = self._attempts[index].request, True
         self._rules = self._on_loop if self._index.owner.get(request, 0) or not self._index.thread.get(request) else self._off_loop
         self._loop = self._rules.loop
-        hop = super()._through(index)
+        hop = self._kept(index) or super()._through(index)
         self._rules, self._loop = self._on_loop, self._on_loop.loop
         return hop
+
+    def _kept(self, index: int) -> Hop | None:
+        """A connection that was kept after its answer, while the loop slept, until a task let it go: the path goes on with that task; None: it was not, or nothing tells."""
+        attempt = self._attempts[index]
+        last = attempt.phases[-1] if attempt.phases else None
+        if last is None or last.name != "unattributed" or min(last.end_ns, self._at) - last.start_ns < UNSEEN_NS:
+            return None
+        row = self._index.wait_before(self._at)
+        if (
+            row < 0
+            or self._waits.task[row] == self._index.owner.get(attempt.request)
+            or self._loop.slept_in(self._waits.end_ns[row], self._at) >= UNSEEN_NS
+        ):
+            return None
+        self._ran(self._waits.end_ns[row], attempt.request)
+        return self._in_task(self._waits.task[row])
 
     def _outside(self, attempt: Attempt, phase: Phase) -> bool:
         """What a task did before it called the client is told by the task's rows."""
@@ -156,6 +170,8 @@ class ProgramWalk(Walk):
             self._note("batch" if kind in BATCHES else "task" if kind == "timeout" else PHASE_OF[kind])
             return waker
         account = {"sleep": "sleep", "timeout": "sleep", "executor": "executor"}.get(kind)
+        if account is None and (job := self._job_ended(start, woken)) and (hop := self._job_waited(job, start, end)):
+            return hop if isinstance(hop, tuple) else task
         if account is None:
             self._charge(ran(start, end, self._loop, UNEXPLAINED, own=False), None)
         else:
@@ -175,6 +191,11 @@ class ProgramWalk(Walk):
         _, _, ended = call
         self._charge(shared("executor", (start, end), exactly(ended, start, end), loop=self._loop), None)
         return True
+
+    def _job_ended(self, start: int, woken: int) -> int:
+        """The call in an executor whose end ended a wait that no task did (for futures of calls): the last one before, if the loop did not sleep since; 0: none."""
+        ended, job = self._queue.ended(min(woken, self._at))
+        return job if job and ended > start and self._loop.slept_in(ended, woken) < UNSEEN_NS else 0
 
     def _in_job(self, job: int, request: int | None) -> Hop | None:
         """Back through a call in an executor that made requests, to the one before `request` (None: to the last); from its begin, to who freed its thread."""

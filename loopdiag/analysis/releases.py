@@ -8,6 +8,8 @@ from loopdiag.model.timeline import Attempt
 
 #: an end may be stamped so long after what it made way for: both happen in one callback
 SLACK_NS = 20_000
+#: as many streams as servers commonly allow at once on a connection: so many may wait to be released
+STREAMS = 128
 
 
 def released(attempt: Attempt) -> int | None:
@@ -16,6 +18,12 @@ def released(attempt: Attempt) -> int | None:
     if "released" in marks:
         return marks["released"]
     return max((marks[name] for name in ("last_byte", "body", "done") if name in marks), default=None)
+
+
+def _read(attempt: Attempt) -> int | None:
+    """When the attempt had read what it read of its answer; None where nothing tells."""
+    marks = attempt.stamps
+    return max((marks[name] for name in ("first_byte", "headers", "last_byte") if name in marks), default=None)
 
 
 def _done(attempt: Attempt) -> int | None:
@@ -33,6 +41,7 @@ class Releases:
     def __init__(self, attempts: Sequence[Attempt]) -> None:
         known = ((at, index) for index, attempt in enumerate(attempts) if (at := released(attempt)) is not None)
         self._all = sorted(known)
+        self._read = [_read(attempt) for attempt in attempts]
         self._done = sorted((at, index) for index, attempt in enumerate(attempts) if (at := _done(attempt)) is not None)
         self._of_link: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for at, index in self._all:
@@ -44,10 +53,24 @@ class Releases:
 
         The one before it on its connection, if it got one that had served; else the last one that released any.
         """
-        return self.stream(attempt, index, since_ns, until_ns) or _last(self._all, index, since_ns, until_ns)
+        return self._of_own(attempt, index, since_ns, until_ns) or _last(self._all, index, since_ns, until_ns)
 
     def stream(self, attempt: Attempt, index: int, since_ns: int, until_ns: int) -> tuple[int, int] | None:
-        """The same, of its own connection only."""
+        """Who made way for a stream of its own connection: (when, index); None: nobody had to.
+
+        A stream is free once its answer was read, and whoever waits for it may go on before the request that had it says that it is released: of the last one
+        that said so before and the first one that does so after, with all of its answer read, the nearer.
+        """
+        before = self._of_own(attempt, index, since_ns, until_ns)
+        ends = self._of_link.get(attempt.connection or 0, [])
+        place = bisect_right(ends, (until_ns, len(self._read)))
+        for when, who in ends[place : place + STREAMS]:
+            if who != index and since_ns < (self._read[who] or 0) <= until_ns:
+                return (until_ns, who) if before is None or when - until_ns < until_ns - before[0] else before
+        return before
+
+    def _of_own(self, attempt: Attempt, index: int, since_ns: int, until_ns: int) -> tuple[int, int] | None:
+        """The last one that released the attempt's own connection, or a stream of it."""
         return _last(self._of_link.get(attempt.connection or 0, []), index, since_ns, until_ns)
 
     def turn(self, index: int, until_ns: int) -> tuple[int, int] | None:

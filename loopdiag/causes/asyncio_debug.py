@@ -84,15 +84,14 @@ def _effect(evidence: Evidence, part: float) -> Effect | NotEnough:
 
 
 def _on(evidence: Evidence) -> bool:
-    """Whether it is, as the loop says; where nobody asked the loop, as the scenario does."""
-    asked = evidence.counters.get("asyncio_debug")
-    return bool(asked) if asked is not None else evidence.scenario.workload.plant.debug
+    """Whether it is, as the loop says."""
+    return bool(evidence.counters.get("asyncio_debug"))
 
 
 def traced(evidence: Evidence) -> tuple[float, float] | None:
     """Share of the growth of the loop's CPU that debug mode adds, and its relative doubt; None: debug mode is off as far as anyone can see.
 
-    Without rows of the profile, which name its functions, the loop (or the setting) tells that it is on, and a measured multiple what it costs.
+    Without rows of the profile, which name its functions, the loop tells that it is on, and a measured multiple what it costs.
     """
     whole = code_s(evidence, *(code for code in evidence.class_cpu if code != "instruments"))
     growth_us = 1e6 * line(list(whole), list(whole.values())) if len(whole) > 1 else 0.0

@@ -28,6 +28,38 @@ NO_LIMIT = (
 KNOBS = "knobs."
 INJECTED = "injected"
 
+#: what a key is called where a program is changed, whose author has no scenario
+CALLED = {
+    "pool.limit": "connections in the pool",
+    "pool.limit_per_host": "connections to a host",
+    "pool.keepalive": "idle connections that are kept",
+    "pool.keepalive_s": "how long idle connections are kept, in seconds",
+    "workload.concurrency": "requests under way at a time",
+    "workload.rate_per_s": "requests a second, by the program's sleeps",
+}
+#: knob → what it does, in the words of a program's author: where it takes something away (or is on), and with another value
+DOES = {
+    "semaphore": ("nobody waits at a semaphore", "semaphores let {value} through at a time"),
+    "lock": ("everyone passes locks at once", ""),
+    "executor": ("", "thread pools have {value} threads"),
+    "pool_limit": ("no limit of the connection pool", "the connection pool has a limit of {value}"),
+    "pool_limit_per_host": ("no limit of connections to a host", "at most {value} connections to a host"),
+    "keepalive": ("idle connections are kept", "{value} idle connections are kept"),
+    "shared_tls": ("TLS contexts that are made alike are one", ""),
+    "shared_session": ("sessions that are made alike share their connections", ""),
+    "cached_dns": ("each name is looked up once", ""),
+    "ipv4_only": ("only IPv4 addresses are used", ""),
+    "nodelay": ("TCP_NODELAY stays on", ""),
+    "debug_off": ("asyncio's debug mode is off", ""),
+    "gc_frozen": ("no collections of the oldest generation", ""),
+    "fast_json": ("a faster JSON decoder", ""),
+    "uvloop": ("the loop is uvloop's", ""),
+    "sleep": ("sleeps take no time", "sleeps take {value:g} of their time"),
+    "blocking_sleep": ("blocking sleeps take no time", "blocking sleeps take {value:g} of their time"),
+    "switch_interval_ms": ("", "the GIL changes hands every {value:g} ms"),
+    "null_server": ("a server that does nothing else gives the same answers", ""),
+}
+
 Settings = Mapping[str, object]
 
 
@@ -81,13 +113,27 @@ def change(scenario: Scenario, settings: Mapping[str, object], *, remedy: bool =
                 return None
             for name, knob in knobs.items():
                 after = _put(after, ["knobs", name], knob)
-            line += "".join(f" ({INJECTED}: {KNOBS}{name} = {_plain(knob)})" for name, knob in knobs.items())
+            line = _told(scenario, key, value, knobs)
         elif key.startswith(KNOBS):
-            line += f", {INJECTED}"
+            line = _does(key.removeprefix(KNOBS), value) or f"{line}, {INJECTED}"
         if key != "arms" or scenario.program is None:  # a program stays its own arm
             after = _put(after, key.split("."), value)
         lines.append(line)
     return Intervention(scenario=after, changes=tuple(lines), remedy=remedy) if lines else None
+
+
+def _told(scenario: Scenario, key: str, value: object, knobs: Settings) -> str:
+    """A change of what was seen of a program, in its author's words, with the knobs that make it."""
+    loop = "event loop: as the program has it → uvloop"
+    said = loop if key == "arms" else f"{CALLED.get(key, key)}: {_shown(key, setting(scenario, key))} → {_shown(key, value)}"
+    return said + "".join(f" ({INJECTED}: {KNOBS}{name} = {_plain(knob)})" for name, knob in knobs.items())
+
+
+def _does(knob: str, value: object) -> str:
+    """What a knob does, in its author's words; empty for one that has none."""
+    plain, other = DOES.get(knob, ("", ""))
+    said = plain if isinstance(value, bool) or not value else other.format(value=value)
+    return f"{said} ({INJECTED}: {KNOBS}{knob} = {_plain(value)})" if said else ""
 
 
 def setting(scenario: Scenario, key: str) -> object:

@@ -11,6 +11,7 @@ Sources: aiohttp `connector.py`; MagicStack/uvloop#406
 
 from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.program_seen import Connects
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import Effect, claim, of_accounts
 from loopdiag.causes.figures import figure
@@ -36,8 +37,11 @@ class Ipv6Fallback:
         """What connecting holds of the slope; and the step that the first connection makes."""
         timeline = observed(evidence)
         seen = views.connects(timeline) if timeline is not None else None
-        if timeline is None or seen is None or not seen.count or seen.fallback < LEAST * seen.count:
+        if timeline is None or seen is None or not _fall_back(seen):
             return None
+        fewest = views.connects(evidence.timelines[0])
+        if fewest is not None and not _fall_back(fewest):
+            return None  # an address that never answers does not, however few connect; one that fails under load is another's
         found = of_accounts(evidence, "connect")
         effect = found if isinstance(found, Effect) else within(evidence, 0.0, 0.0)
         step = seen.median_ns / 1e6
@@ -55,6 +59,10 @@ class Ipv6Fallback:
         """IPv4 alone."""
         del evidence
         return None if scenario.program is None else change(scenario, {"knobs.ipv4_only": True})
+
+
+def _fall_back(seen: Connects) -> bool:
+    return seen.count > 0 and seen.fallback >= LEAST * seen.count
 
 
 CAUSE = Ipv6Fallback()

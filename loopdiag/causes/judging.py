@@ -52,6 +52,11 @@ def _larger(consequence: Attribution, cause: Attribution) -> bool:
     return consequence.share.value > cause.share.value
 
 
+def _surely_larger(consequence: Attribution, cause: Attribution) -> bool:
+    """Both hold the same waits, each with its own doubt."""
+    return consequence.share.low is not None and consequence.share.low > cause.share.value
+
+
 def _comparable(consequence: Attribution, cause: Attribution) -> bool:
     """A sleeping call computes a little, too, but never half as long as it sleeps."""
     return consequence.share.value >= cause.share.value / 2
@@ -72,6 +77,12 @@ def _both_fitted(machine: Machine) -> bool:
     return machine.plant > 0 and machine.grow > 0
 
 
+def _told(machine: Machine) -> bool:
+    """A machine that was fitted has both: the replay of each tells what it holds."""
+    del machine
+    return True
+
+
 def _never(consequence: Attribution, cause: Attribution) -> bool:
     del consequence, cause
     return False
@@ -90,17 +101,18 @@ CONSEQUENCES = (
     Consequence("cpu_in_loop", "quadratic_scan", _larger, apart=_both_fitted),
     Consequence("bandwidth", "nagle_delayed_ack", _larger),
     Consequence("server_concurrency_limit", "server_cpu", _larger),
+    Consequence("server_concurrency_limit", "tls_handshake_cpu", _surely_larger, apart=_told),  # it answers late
     Consequence("server_concurrency_limit", "rate_limited", _never),
     Consequence("client_semaphore", "serialized_awaits", _never),
     Consequence("client_semaphore", "lock_serialization", _never),
     Consequence("client_semaphore", "batch_barrier", _never),
     Consequence("client_semaphore", "executor_saturated", _larger),
     Consequence("serialized_awaits", "lock_serialization", _never),
-    Consequence("serialized_awaits", "blocking_call", _never),
+    Consequence("serialized_awaits", "blocking_call", _never, apart=_told),
     Consequence("client_pool_limit", "connection_leak", _never),
     Consequence("server_concurrency_limit", "connection_leak", _never),
     Consequence("blocking_call", "gil_contention", _larger),
-    Consequence("event_loop_saturated", "gil_contention", _larger),
+    Consequence("event_loop_saturated", "gil_contention", _mostly_other),  # the process's CPU is of all its threads
     Consequence("executor_saturated", "gil_contention", _never),
     Consequence("cpu_in_loop", "gil_contention", _larger),
     Consequence("executor_saturated", "thread_hop_overhead", _never),
@@ -112,11 +124,13 @@ CONSEQUENCES = (
     Consequence("library_overhead", "ssl_context_per_request", _mostly_other),
     Consequence("event_loop_saturated", "ssl_context_per_request", _mostly_other),
     Consequence("no_connection_reuse", "redirects", _larger),
+    Consequence("event_loop_saturated", "redirects", _mostly_other),  # attempts that need not be made compute, too
     Consequence("client_pacing", "polling_interval", _larger),
     Consequence("serialized_awaits", "polling_interval", _mostly_other),
     Consequence("client_semaphore", "polling_interval", _mostly_other),
     Consequence("lock_serialization", "client_pacing", _mostly_other),
     Consequence("client_pacing", "port_or_fd_exhaustion", _never),
+    Consequence("client_pacing", "connection_leak", _never),  # whoever closes what others forgot, and sleeps in between
     Consequence("server_concurrency_limit", "listen_backlog_overflow", _larger),
     Consequence("client_pacing", "rate_limited", _never),
 )

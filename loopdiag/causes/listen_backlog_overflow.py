@@ -22,9 +22,7 @@ from loopdiag.model.law import Estimate, NotEnough
 from loopdiag.model.scenario import Scenario
 
 DOUBT = 0.2
-#: of the connections: more of them fall back from an address that never answers
-FEW = 0.3
-#: times the median
+#: times the median, of the smallest N: where the queue is full for most, the largest N's median is no measure
 LONG = 3.0
 
 
@@ -58,10 +56,10 @@ class ListenBacklogOverflow:
 
     @staticmethod
     def _diverted(evidence: Evidence, seen: Connects) -> bool:
-        """Whether a few connections, and none of them at the smallest N, went to the server's next address instead of waiting for the first packet's repetition."""
+        """Whether some connections, and none of them at the smallest N, went to the server's next address instead of waiting for the first packet's repetition."""
         first = views.connects(evidence.timelines[0])
-        few = 0 < seen.fallback < FEW * seen.count and seen.longest_ns > LONG * seen.median_ns
-        return few and seen.several_addresses > 0 and first is not None and not first.fallback
+        some = seen.fallback > 0 and seen.longest_ns > LONG * (seen.median_ns if first is None else first.median_ns)
+        return some and seen.several_addresses > 0 and first is not None and not first.fallback
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Few connections at a time."""

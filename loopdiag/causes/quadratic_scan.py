@@ -52,7 +52,7 @@ class QuadraticScan:
             return self._of_looks(evidence)
         power = exponent(code_s(evidence, "user"))
         share = code_share(evidence, *({row.code} if row is not None else {"user"}))
-        if share is None or share < LEAST_SHARE or (row is None and (power or 0.0) < STEEP):
+        if share is None or share < LEAST_SHARE or (row is None and not steep_user(evidence)):
             return None
         effect = removed(evidence, lambda machine: _linear(machine, evidence), "loop/user", "loop/other")
         if isinstance(effect, NotEnough):

@@ -17,14 +17,12 @@ from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
-from loopdiag.causes.sightings import busy, crowd, growth, server_busy, server_cpu_part, service_ms
+from loopdiag.causes.sightings import QUEUES, busy, crowd, growth, server_busy, server_cpu_part, service_ms
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Scenario
 
-#: growth over N of the wait for the first byte, by which requests queue inside of the server
-QUEUES = 1.4
 #: a server that computes for more of the time is `server_cpu`
 COMPUTES = 0.75
 #: likewise, where its CPU is so much of the slope

@@ -5,6 +5,8 @@ from math import log
 from statistics import median
 
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.known_limits import LIBRARIES
+from loopdiag.analysis.known_limits import known as limits_of
 from loopdiag.analysis.occupancy import Occupancy
 from loopdiag.causes.figures import Figure, figure
 from loopdiag.model.timeline import Attempt, Timeline
@@ -13,6 +15,8 @@ ByN = Mapping[int, float]
 
 #: values of N that a power is fitted to at least, where there are so many
 LEAST_POINTS = 3
+#: growth over N of the wait for the first byte, by which requests queue inside of the server
+QUEUES = 1.4
 
 
 def crowd(evidence: Evidence) -> Occupancy | None:
@@ -134,6 +138,8 @@ def pool_limit(evidence: Evidence) -> int | None:
     known = [bound for bound in (pool.limit, pool.limit_per_host) if bound]
     if known:
         return min(known)
+    if evidence.scenario.program is None and evidence.arm.client in LIBRARIES:
+        return limits_of(evidence.scenario, evidence.arm).limit
     return crowded.in_flight if crowded is not None and crowded.queued > 0 else None
 
 
@@ -142,7 +148,7 @@ def workers(evidence: Evidence) -> int | None:
     if evidence.machine is not None:
         return evidence.machine.workers
     workload = evidence.scenario.workload
-    return workload.concurrency if workload.kind == "closed" else None
+    return limits_of(evidence.scenario, evidence.arm).workers if workload.kind == "closed" else None
 
 
 def opened_per_request(evidence: Evidence) -> float | None:

@@ -1,18 +1,21 @@
 """Which of the loop's CPU is special, so that a cause of its own tells of it, and which is the ordinary way of a request."""
 
 from dataclasses import replace
+from math import log, sqrt
 
 from loopdiag.analysis.calibrate import ALIKE, SERVER_S
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.machine import Machine
 from loopdiag.causes.pool_scan import scans
-from loopdiag.causes.sightings import code_s, code_share, exponent, opened_per_request, over_n
+from loopdiag.causes.sightings import ByN, code_s, code_share, exponent, opened_per_request, over_n
 from loopdiag.model.timeline import Timeline
 
 #: class of code → share of the loop's CPU from which on it is heavy: decompressing and decoding text are a part of every client's ordinary way
 HEAVY = {"user": 0.12, "decode-json": 0.12, "decode-text": 0.25, "decode-content": 0.4}
 #: the program's code that grows so much faster than N is `quadratic_scan`
 STEEP = 1.5
+#: CPU that one sample of a profile stands for, at the usual rate
+SAMPLE_S = 0.002
 
 
 def heavy_codes(evidence: Evidence) -> list[str]:
@@ -34,8 +37,21 @@ def _collected(evidence: Evidence) -> float:
 
 
 def steep_user(evidence: Evidence) -> bool:
-    """Whether the program's own CPU grows faster than N."""
-    return (exponent(code_s(evidence, "user")) or 1.0) >= STEEP
+    """Whether the program's own CPU grows faster than N, beyond what few samples may show by chance."""
+    seconds = code_s(evidence, "user")
+    return (exponent(seconds) or 1.0) >= STEEP and _surely_faster(seconds)
+
+
+def _surely_faster(seconds: ByN) -> bool:
+    """Whether CPU surely grows faster than N: its power, with each value as blurred as the count of its samples makes it, lies two standard errors above 1."""
+    rows = [(log(n), log(value), value / SAMPLE_S) for n, value in sorted(seconds.items()) if value > 0]
+    weight = sum(count for _, _, count in rows)
+    middle = sum(x * count for x, _, count in rows) / weight if weight else 0.0
+    squares = sum(count * (x - middle) ** 2 for x, _, count in rows)
+    if squares <= 0:
+        return False
+    power = sum(count * (x - middle) * y for x, y, count in rows) / squares
+    return power - 2 / sqrt(squares) > 1
 
 
 def per_request_s(evidence: Evidence, code: str) -> float:

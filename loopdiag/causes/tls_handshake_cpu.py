@@ -10,24 +10,31 @@ Remedy: fewer connections, kept alive; an ECDSA certificate at the server; sessi
 Sources: aio-libs/aiohttp#3651
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.machine import Machine
+from loopdiag.analysis.occupancy import union
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import claim, removed
+from loopdiag.causes.claims import Effect, claim, of_share, removed
 from loopdiag.causes.figures import Figure, figure
+from loopdiag.causes.programs import observed, of_growth
 from loopdiag.causes.replays import left, offset_ms
-from loopdiag.causes.sightings import code_share, opened_per_request
+from loopdiag.causes.sightings import QUEUES, code_share, growth, opened_per_request, service_ms
 from loopdiag.causes.special import per_request_s, with_handshakes
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
+from loopdiag.model.ledger import Step
 from loopdiag.model.scenario import Scenario
+from loopdiag.model.timeline import Timeline
 
 ECDSA_SERVER_S = 0.0006  # CPU of a P-256 handshake on the server: what remains where RSA's is replaced
 #: connections for each request, below which handshakes are the first wave's
 FIRST_WAVE = 0.5
+#: relative, of what waits behind others' handshakes: they overlap with the server's own work
+DOUBT = 0.4
 PER_HANDSHAKE = "CPU of client and server for a handshake"
 
 
@@ -46,6 +53,8 @@ class TlsHandshakeCpu:
         effect = removed(evidence, lambda fitted: _free(with_handshakes(fitted, evidence)), "ssl", "loop/tls-handshake")
         if isinstance(effect, NotEnough):
             return effect
+        if evidence.machine is None and observed(evidence) is not None:
+            effect = _with_late_answers(evidence, effect)
         machine = None if evidence.machine is None else with_handshakes(evidence.machine, evidence)
         offset = None if machine is None else offset_ms(evidence, _free(machine))
         told = [] if offset is None else [figure("of the total at the largest N", offset.value, "ms")]
@@ -77,6 +86,28 @@ def handshake_ms(evidence: Evidence) -> float | None:
         return 1e3 * (machine.open_tls + machine.server_handshake) or None
     seen = [link.tls_cpu_ns for timeline in evidence.timelines for link in timeline.connections if link.tls_cpu_ns]
     return sum(seen) / len(seen) / 1e6 if seen else None
+
+
+def _with_late_answers(evidence: Evidence, effect: Effect) -> Effect:
+    """The effect, with the time in which an answer was waited for that came the later the more handshakes the server was at, and those of others were under way.
+
+    Whether the request that is done last had waited for its handshake, or for a server that was busy with others', is chance.
+    """
+    if evidence.ledger is None or (growth(service_ms(evidence)) or 0.0) < QUEUES:
+        return effect
+    steps = {trial.trial: trial.steps for trial in evidence.ledger.trials}
+    late = of_growth(evidence, lambda timeline: _behind_ms(timeline, steps.get(timeline.trial, ())), DOUBT)
+    if isinstance(late, NotEnough) or late.share.value <= 0 or effect.share.low is None or late.share.low is None:
+        return effect
+    value = effect.share.value + late.share.value
+    return of_share(evidence, value, effect.share.value - effect.share.low + late.share.value - late.share.low)
+
+
+def _behind_ms(timeline: Timeline, steps: Sequence[Step]) -> float:
+    """How long the path waits for the server to answer while others' handshakes are under way, in ms."""
+    shakes = union([(phase.start_ns, phase.end_ns) for attempt in timeline.attempts for phase in attempt.phases if phase.name == "ssl"])
+    waits = [(step.start_ns, step.end_ns) for step in steps if step.account == "server"]
+    return sum(max(0, min(end, over) - max(start, begun)) for start, end in waits for begun, over in shakes) / 1e6
 
 
 def _figures(evidence: Evidence, cpu_ms: float, opened: float) -> list[Figure]:
