@@ -47,6 +47,10 @@ def slow() -> Scenario:
     return scenario(Arm(client="fake", loop="asyncio"), target=Target(service=Service(mean_ms=3_600_000)), fake=Fake(cpu_us=0))
 
 
+#: what becomes of a request for /mixed/{i}: the i-th of these, from 1, over and over
+MIXED = ("plain", "gzip", "reset", "503", "404", "text", "slow")
+
+
 @dataclass
 class Server:
     """The small server: paths say what it does; it counts what it sees."""
@@ -81,7 +85,11 @@ class Server:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         self.paths[path] += 1
         self.headers.append(headers)
-        kind = path.strip("/").split("/")[0]
+        kind, _, rest = path.strip("/").partition("/")
+        if kind == "mixed":
+            kind = MIXED[(int(rest) - 1) % len(MIXED)]
+        if kind == "busy":  # at the first time of asking
+            kind = "429" if self.paths[path] == 1 else "plain"
         if kind == "reset":
             writer.transport.abort()
             return False

@@ -44,6 +44,11 @@ CONFINED = {
     "httpcore": ("instruments/httpcore_pool.py", "instruments/httpcore_wire.py"),
     "httpx2": ("lab/clients/httpx2.py", "instruments/httpx2_client.py"),
     "httpcore2": ("instruments/httpcore2_pool.py",),
+    "certifi": ("lab/clients/httpx_get.py",),
+    "tornado": ("lab/clients/tornado.py",),
+    "trio": ("lab/loops/trio.py",),
+    "twisted": ("lab/clients/twisted.py", "lab/loops/twisted.py"),
+    "pycurl": ("lab/clients/curl.py", "lab/loops/curl.py"),
     "h11": ("instruments/httpcore_wire.py",),
     "h2": ("instruments/httpcore_h2.py",),
     "anyio": ("instruments/httpcore_wire.py",),
@@ -51,14 +56,14 @@ CONFINED = {
     "numpy": ("analysis/", "lab/store.py", "lab/columns.py", "lab/servers/", "report/"),
     "matplotlib": ("report/",),
     "granian": ("lab/servers/",),
-    "httptools": ("lab/servers/",),
+    "httptools": ("lab/servers/", "lab/clients/protocol.py"),
     "trustme": ("lab/servers/",),
     "rich": ("report/", "progress.py"),
     "pytest": ("pytest_plugin.py",),
 }
 
 #: imported inside the functions that need them, so that `loopdiag --help` stays quick
-LAZY = {"numpy", "matplotlib", "aiohttp", "httpx", "httpx2", "uvloop", "rich", "granian", "trustme"}
+LAZY = {"numpy", "matplotlib", "aiohttp", "httpx", "httpx2", "uvloop", "rich", "granian", "trustme", "tornado", "trio", "twisted", "pycurl"}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

@@ -14,7 +14,7 @@ from loopdiag.analysis.account_slopes import share_of
 from loopdiag.analysis.calibrate import _blocked
 from loopdiag.analysis.core_waits import own_part, paused_ns
 from loopdiag.analysis.fitted_costs import Used, fit, per_request
-from loopdiag.analysis.known_limits import known
+from loopdiag.analysis.known_limits import at_once, known
 from loopdiag.analysis.machine import Machine
 from loopdiag.analysis.observed_server import Visit, link, refusals, service, visits
 from loopdiag.analysis.observed_waits import executor, lookup_s, of_connections, of_lookups, outside_s
@@ -480,3 +480,12 @@ def test_a_class_of_code_may_grow_with_the_square() -> None:
     assert per_request({100: 0.1, 200: 0.2, 400: 0.4}) == (pytest.approx(0.001), 0.0)
     assert per_request({100: 0.2, 200: 0.6, 400: 2.0}) == (pytest.approx(0.001), pytest.approx(1e-5))
     assert per_request({}) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("loop", "asked", "most"),
+    [("sync", 5, 1), ("threads", None, 8), ("threads", 3, 3), ("processes", None, 8), ("asyncio", None, None), ("asyncio", 4, 4)],
+)
+def test_a_runner_makes_as_many_requests_at_a_time_as_it_has_workers(loop: str, asked: int | None, most: int | None) -> None:
+    # one after the other without a pool, a pool's workers with one, and a loop as many as the workload says
+    assert at_once(loop, asked) == most

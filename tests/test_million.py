@@ -13,8 +13,8 @@ from loopdiag.analysis.invariants import check
 from loopdiag.analysis.timelines import resolve
 from loopdiag.lab import columns
 from loopdiag.lab.job import Job
+from loopdiag.lab.measuring import Urls
 from loopdiag.lab.trial import Bench
-from loopdiag.lab.worker import Urls
 from loopdiag.model.recording import TrialResult
 from loopdiag.model.scenario import Sweep, Target, Workload
 

@@ -22,7 +22,7 @@ def answer(arms: tuple[ArmDiagnosis, ...], *, partial: bool = False) -> str:
     parts += [
         part for growth in ("linear", "faster", "slower", "unclear") if (part := _part(growth, [a for a in rest if grows(a) == growth]))
     ]
-    silent = [arm.arm for arm in arms if arm.slope_ms is None]
+    silent = [arm.name for arm in arms if arm.slope_ms is None]
     if silent:
         parts.append(f"{_listed(silent)} could not be fitted")
     return "; ".join(parts) + (" (partial: the run was interrupted)." if partial else ".")
@@ -55,7 +55,7 @@ def _proved(arm: ArmDiagnosis, cause: CauseFound) -> str:
     what = cause.cause + (f": {cause.detail}" if cause.detail else "")
     share = "" if cause.share is None else f"{100 * cause.share:.0f} % of {_slope(arm)} ms a request, "
     change = "" if cause.base is None or cause.effect is None else f": {cause.base.value:.3g} → {max(0.0, cause.effect.value):.2g}"
-    return f"{arm.arm} {faster} because of {what} ({share}CONFIRMED{change})"
+    return f"{arm.name} {faster} because of {what} ({share}CONFIRMED{change})"
 
 
 def _value(arm: ArmDiagnosis) -> float:
@@ -66,8 +66,8 @@ def _part(growth: str, arms: list[ArmDiagnosis]) -> str:
     if not arms:
         return ""
     if growth == "faster":
-        return f"{_listed([f'{arm.arm} (exponent {_exponent(arm)})' for arm in arms])} grow{_s(arms)} faster than N"
-    slopes = _listed([f"{arm.arm} by {_slope(arm)}" for arm in arms])
+        return f"{_listed([f'{arm.name} (exponent {_exponent(arm)})' for arm in arms])} grow{_s(arms)} faster than N"
+    slopes = _listed([f"{arm.name}{'' if at else ' grows'} by {_slope(arm)}" for at, arm in enumerate(arms)])
     words = {"linear": "in proportion to N", "slower": "more slowly than N", "unclear": "by a law that the evidence does not settle"}[
         growth
     ]

@@ -52,7 +52,7 @@ def compare_arms(before: ArmDiagnosis, after: ArmDiagnosis) -> ArmComparison:
     ns = common if len(common) > 1 else ()
     shared = [{n: found[n] for n in ns} for found in points] if ns else points
     slopes = [slope(found) if len(found) > 1 else None for found in shared]
-    difference, ratio = _change(shared[0], shared[1]) if None not in slopes else (None, None)
+    difference, ratio = slope_change(shared[0], shared[1]) if None not in slopes else (None, None)
     change, visible, why = _verdict(slopes, difference)
     return ArmComparison(
         arm=after.arm,
@@ -75,8 +75,13 @@ def compare_arms(before: ArmDiagnosis, after: ArmDiagnosis) -> ArmComparison:
     )
 
 
-def _change(before: Points, after: Points) -> tuple[Estimate, Estimate]:
-    """Difference and ratio of two slopes that were measured apart, with Welch's and Fieller's intervals."""
+def slope_change(before: Points, after: Points) -> tuple[Estimate, Estimate]:
+    """Difference and ratio of two slopes that were measured apart, with Welch's and Fieller's intervals.
+
+    Args:
+        before: N → totals in seconds, of two values of N at least.
+        after: likewise.
+    """
     cells = [read_cells(points) for points in (before, after)]
     slopes = [slope(points) for points in (before, after)]
     spreads = [spread(found) for found in cells]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from loopdiag.analysis.answer import answer
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.gather import evidence_of
+from loopdiag.analysis.ladders import ladders
 from loopdiag.analysis.medians import largest, loop_lag, phases, reused
 from loopdiag.analysis.noise import repetition_noise
 from loopdiag.analysis.overhead import paired_ratio
@@ -22,7 +23,9 @@ from loopdiag.model.diagnosis import ArmDiagnosis, Diagnosis, Overhead, Point, W
 from loopdiag.model.document import Document
 from loopdiag.model.flame import Flame, TopRow
 from loopdiag.model.profile import Calls, Profile
+from loopdiag.model.program import called
 from loopdiag.model.recording import Recording, Tier, TrialResult
+from loopdiag.model.scenario import Arm, Program
 from loopdiag.model.timeline import Timeline
 
 Tables = Mapping[str, NDArray[np.void]]
@@ -60,21 +63,21 @@ def analyse(
     """
     observed = [trial for trial in recording.trials if trial.spec.tier == "timeline" and trial.usable]
     timelines, holes = _resolved(observed, tables)
-    whole = {line.trial for line in timelines}
-    names = list(dict.fromkeys(arm.name for arm in recording.scenario.arms))
+    asked = {arm.name: arm for arm in recording.scenario.arms}
     seen, flames, top = _profiled(recording, profiles, holes)
-    arms = tuple(_arm(name, recording, [line for line in timelines if line.arm == name]) for name in names)
+    arms = tuple(_arm(arm, recording, [line for line in timelines if line.arm == name]) for name, arm in asked.items())
     evidence = evidence_of(recording, timelines, seen, top, {arm.arm: arm.law for arm in arms})
-    arms = tuple(_with_ledger(arm, evidence.get(arm.arm)) for arm in arms)
+    arms = tuple(_with_ledger(_called(arm, recording.scenario.program, evidence.get(arm.arm)), evidence.get(arm.arm)) for arm in arms)
     diagnosis = Diagnosis(
         scenario=recording.scenario.name,
         question=recording.scenario.question,
         partial=recording.partial,
         answer=answer(arms, partial=recording.partial),
         arms=arms,
-        overhead=tuple(_overhead(name, tier, recording.trials) for tier in _instrumented(recording.trials) for name in names),
-        witness=tuple(_witness(names, [trial for trial in observed if trial.spec.id in whole], tables)),
-        noise=repetition_noise({(name, n): seconds for name in names for n, seconds in points(recording.trials, name).items()}),
+        overhead=tuple(_overhead(name, tier, recording.trials) for tier in _instrumented(recording.trials) for name in asked),
+        ladders=ladders(recording.scenario, arms),
+        witness=tuple(_witness(asked, observed, {line.trial for line in timelines}, tables)),
+        noise=repetition_noise({(name, n): seconds for name in asked for n, seconds in points(recording.trials, name).items()}),
         lost=_summed(trial.lost for trial in recording.trials),
         errors=_summed(trial.errors for trial in recording.trials if trial.spec.repetition >= 0),
         not_observed=tuple(sorted({*_not_observed(timelines), *_not_profiled(recording.trials), *_not_gathered(evidence)})),
@@ -119,6 +122,15 @@ def _profiled(
     return seen, flames, top
 
 
+def _called(arm: ArmDiagnosis, program: Program | None, evidence: Evidence | None) -> ArmDiagnosis:
+    """A user's program by its own name, with the library and the loop that it was seen to use."""
+    if program is None:
+        return arm
+    seen = None if evidence is None else evidence.seen
+    used = {} if seen is None else {"client": seen.client, "loop": seen.loop}
+    return replace(arm, label=called(program.argv), **used)
+
+
 def _with_ledger(arm: ArmDiagnosis, evidence: Evidence | None) -> ArmDiagnosis:
     """The arm with its ledger's entries, where it has any."""
     if evidence is None or evidence.ledger is None:
@@ -141,7 +153,8 @@ def points(trials: Iterable[TrialResult], arm: str, tier: str = "bare") -> Point
     return dict(sorted(found.items()))
 
 
-def _arm(name: str, recording: Recording, timelines: list[Timeline]) -> ArmDiagnosis:
+def _arm(asked: Arm, recording: Recording, timelines: list[Timeline]) -> ArmDiagnosis:
+    name = asked.name
     mine = [trial for trial in recording.trials if trial.spec.arm.name == name and trial.spec.repetition >= 0]
     totals = points(mine, name)
     bare = [trial for trial in mine if trial.usable and trial.spec.tier == "bare"]
@@ -151,13 +164,13 @@ def _arm(name: str, recording: Recording, timelines: list[Timeline]) -> ArmDiagn
     law = fit_law(totals, seed=seed)
     return ArmDiagnosis(
         arm=name,
-        client=name.partition("/")[0],
-        loop=name.partition("/")[2],
+        client=asked.client,
+        loop=asked.loop,
         versions=mine[-1].versions if mine else {},
         points=tuple(Point(n=n, total_s=tuple(seconds)) for n, seconds in totals.items()),
         law=law,
         slope_ms=slope(totals, seed=seed),
-        connections_per_request=_connections(bare),
+        connections_per_request=_connections(bare) if recording.scenario.program is None else _own_connections(seen),
         reused_share=reused(seen),
         phases_ms=phases(seen),
         unattributed_share=max((line.unattributed_share for line in seen if line.unattributed_share is not None), default=None),
@@ -177,6 +190,11 @@ def _connections(bare: list[TrialResult]) -> float | None:
     largest = max(trial.spec.n for trial in seen)
     opened = [(trial.connections_opened or 0) / trial.spec.n for trial in seen if trial.spec.n == largest]
     return float(np.median(opened))
+
+
+def _own_connections(seen: list[Timeline]) -> float | None:
+    """Connections per request that a program's own process was seen to make, where its requests were seen, too."""
+    return float(np.median(counts)) if (counts := [len(line.connections) / line.n for line in seen if line.attempts]) else None
 
 
 def _instrumented(trials: tuple[TrialResult, ...]) -> tuple[Tier, ...]:
@@ -207,11 +225,12 @@ def _own_estimate(trials: list[TrialResult]) -> float | None:
     return sum(cost for cost, _ in told) / sum(cpu_s for _, cpu_s in told) if told else None
 
 
-def _witness(names: list[str], observed: list[TrialResult], tables: Callable[[str], Tables]) -> Iterator[Witness]:
+def _witness(names: Iterable[str], observed: list[TrialResult], whole: set[str], tables: Callable[[str], Tables]) -> Iterator[Witness]:
+    """The server's account beside the timelines that could be read, `whole`."""
     for name in names:
         compared = agreeing = 0
         for trial in observed:
-            found = tables(trial.spec.id) if trial.spec.arm.name == name else {}
+            found = tables(trial.spec.id) if trial.spec.arm.name == name and trial.spec.id in whole else {}
             if "attempts" in found and "server_requests" in found:
                 seen, right = agreement(found["attempts"], found["server_requests"], trial.t0_ns or 0)
                 compared, agreeing = compared + seen, agreeing + right

@@ -37,8 +37,20 @@ LIBRARIES = {
     "urllib3": Library(limit=0, keepalive=10),
     "requests": Library(limit=0, keepalive=10),
     "http.client": Library(limit=0),
+    "httpx-sync": Library(keepalive=20, counts_all=True, scans=True, connection_s=0.0007),
+    "httpx.get": Library(limit=0, connection_s=0.0007),
+    **dict.fromkeys(("go", "go-2"), Library(limit=0, keepalive=2)),
+    **dict.fromkeys(("go-h2", "node-fetch"), Library(limit=0)),
     "fake": Library(connection_s=0.0),
 }
+
+#: workers of a pool, where the workload does not say
+WORKERS = {"threads": 8, "processes": 8}
+
+
+def at_once(loop: str, asked: int | None) -> int | None:
+    """How many requests are under way at most before the client is asked; None: all."""
+    return 1 if loop == "sync" else asked or WORKERS.get(loop)
 
 
 def library(arm: Arm) -> Library:
@@ -59,7 +71,7 @@ def known(scenario: Scenario, arm: Arm) -> Machine:
         limit=limit,
         keepalive=keepalive,
         counts_all=own.counts_all,
-        workers=None if is_open else work.concurrency,
+        workers=None if is_open else at_once(arm.loop, work.concurrency),
         interval=1 / work.rate_per_s if is_open and work.rate_per_s else None,
         streams=MANY_STREAMS if scenario.target.http == "2" else None,
         lookups_at_once=4 if arm.loop == "uvloop" else 6,

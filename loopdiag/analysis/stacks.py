@@ -32,6 +32,8 @@ ENTRY = (
     ("<frozen runpy>", None),
     ("runpy.py", None),
     ("loopdiag/lab/worker.py", frozenset({"<module>", "main"})),
+    ("<string>", frozenset({"<module>"})),  # python -c, which starts the worker of an arm with an environment of its own
+    ("loopdiag/lab/plain/worker.py", frozenset({"main", "_on_loop"})),
     ("threading.py", frozenset({"_bootstrap", "_bootstrap_inner"})),
 )
 #: what a loop puts around every callback: file, functions

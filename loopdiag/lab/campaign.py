@@ -18,6 +18,7 @@ from loopdiag.lab.injection import injected_environment
 from loopdiag.lab.interrupts import Interrupts
 from loopdiag.lab.job import Job
 from loopdiag.lab.plan import Plan
+from loopdiag.lab.preparing import prepare
 from loopdiag.lab.program_trial import Heard, ProgramBench
 from loopdiag.lab.runnable import check
 from loopdiag.lab.store import Store
@@ -26,7 +27,7 @@ from loopdiag.lab.watching import Progress, Silent
 from loopdiag.model.recording import Environment, Recording, Skipped, TrialResult, TrialSpec
 from loopdiag.model.scenario import Scenario
 
-__all__ = ["WORLD", "Progress", "Run", "World", "blank", "check", "record"]
+__all__ = ["WORLD", "Progress", "Run", "World", "blank", "check", "prepare", "record"]
 
 
 def start_target(scenario: Scenario, cores: tuple[int, ...]) -> Target:
@@ -97,6 +98,8 @@ def record(  # noqa: PLR0913 - the analysis comes in as functions, because the l
         TargetDied: the embedded target never came up.
     """
     check(scenario, live_allowed=live_allowed)
+    if not world.command:
+        prepare(scenario, (progress or Silent()).note)
     live = scenario.target.live and scenario.program is None
     pace_s = 60 / scenario.live.runs_per_minute if live else 0.0
     budget_s = scenario.sweep.budget_s if deadline is None else min(scenario.sweep.budget_s, max(0.0, deadline - world.clock()))

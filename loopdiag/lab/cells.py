@@ -41,12 +41,13 @@ class ArmState:
     cells: dict[tuple[int, Tier], Cell] = field(default_factory=dict)
     warm_ups: dict[int, list[float]] = field(default_factory=dict)  # N → T
     overheads_s: list[float] = field(default_factory=list)
+    refused: Mapping[Tier, str] = field(default_factory=dict)  # tiers that it cannot run in, and why
     spent_s: float = 0.0
     done: bool = False
 
     def cell(self, n: int, tier: Tier) -> Cell:
         """The cell, made when first asked for."""
-        return self.cells.setdefault((n, tier), Cell(n=n, tier=tier))
+        return self.cells.setdefault((n, tier), Cell(n=n, tier=tier, given_up=self.refused.get(tier)))
 
     def values(self) -> list[int]:
         """The values of N on this arm's ladder, ascending."""

@@ -224,7 +224,7 @@ class _Pairs:
         base, arm = self._scenarios[0], self._scenarios[side].arms[0]
         turn = "warm-up" if repetition < 0 else f"r{repetition}"
         seed = zlib.crc32(f"{base.sweep.seed}/{base.arms[0].name}/{n}/{tier}/{repetition}".encode())
-        name = f"{self._count:04d}-{arm.client}-{arm.loop}-n{n}-{tier}-{turn}"
+        name = f"{self._count:04d}-{arm.name.replace('/', '-')}-n{n}-{tier}-{turn}"
         return TrialSpec(id=name, arm=arm, n=n, tier=tier, repetition=repetition, seed=seed)
 
     def _paired(self) -> list[dict[int, list[float]]]:

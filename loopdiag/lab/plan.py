@@ -14,6 +14,7 @@ from random import Random
 
 from loopdiag.lab.cells import TRIES, ArmState, Cell, HalfWidth, Predict, more_values, seconds
 from loopdiag.lab.plan_profiles import Profiles
+from loopdiag.lab.preparing import refused
 from loopdiag.model.recording import Skipped, Tier, TrialResult, TrialSpec
 from loopdiag.model.scenario import Scenario
 
@@ -50,7 +51,7 @@ class Plan:
         self._budget_s = scenario.sweep.budget_s if budget_s is None else budget_s
         self._least_s, self._max_n = least_s, max_n
         self._random = Random(scenario.sweep.seed)
-        self._arms = [ArmState(arm=arm, index=i) for i, arm in enumerate(scenario.arms)]
+        self._arms = [ArmState(arm=arm, index=i, refused=refused(arm)) for i, arm in enumerate(scenario.arms)]
         self._by_name = {state.arm.name: state for state in self._arms}
         self._values = sorted(set(scenario.sweep.n))
         for state in self._arms:
@@ -262,7 +263,7 @@ class Plan:
     def _spec(self, state: ArmState, n: int, tier: Tier, repetition: int) -> TrialSpec:
         self._count += 1
         turn = "warm-up" if repetition < 0 else f"r{repetition}"
-        name = f"{self._count:04d}-{state.arm.client}-{state.arm.loop}-n{n}-{tier}-{turn}"
+        name = f"{self._count:04d}-{state.arm.name.replace('/', '-')}-n{n}-{tier}-{turn}"
         seed = zlib.crc32(f"{self._sweep.seed}/{state.arm.name}/{n}/{tier}/{repetition}".encode())
         return TrialSpec(id=name, arm=state.arm, n=n, tier=tier, repetition=repetition, seed=seed)
 

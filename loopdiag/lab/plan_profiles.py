@@ -55,7 +55,7 @@ class Profiles:
             if self._calls and small and self._cost_s(state, state.cell(small[0], "calls")) <= SHARE * self._share_s:
                 chosen.append(state.cell(small[0], "calls"))
             for cell in chosen:
-                cell.given_up = self._given_up.get(cell.tier)
+                cell.given_up = self._given_up.get(cell.tier) or state.refused.get(cell.tier)
             self._chosen[name] = chosen
 
     def wanted(self, state: ArmState) -> list[Cell]:
@@ -100,6 +100,7 @@ class Profiles:
         cost = self._cost_s(state, state.cell(n, "profile"))
         why = (
             self._given_up.get("profile")
+            or state.refused.get("profile")
             or f"predicted {seconds(cost)} each; profiles have {SHARE:.0%} of its share, {seconds(SHARE * self._share_s)}"
         )
         return [Skipped(arm=name, n=n, tier="profile", why=f"{name} N = {n}: {why}", predicted_s=cost)]

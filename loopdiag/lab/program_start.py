@@ -13,6 +13,7 @@ from loopdiag.errors import InputError
 from loopdiag.lab.cells import more_values
 from loopdiag.lab.injection import injected_environment
 from loopdiag.lab.job import Job
+from loopdiag.model.program import called
 from loopdiag.model.scenario import Arm, Delay, Knobs, Program, Scenario
 
 VALUES = 5  # what a law needs
@@ -98,8 +99,7 @@ def program_scenario(argv: list[str], *, cwd: str | None = None) -> Scenario:
             f"{PLACE} stands nowhere in the program's command line: put it where the number of requests goes, as in: loopdiag exec -- python client.py {PLACE} URL; "
             f"a program that reads it from a variable: loopdiag exec -- env REQUESTS={PLACE} python client.py"
         )
-    named = next((Path(argument).stem for argument in argv if argument.endswith(".py")), Path(argv[0]).name)
-    name = re.sub(r"[^\w.-]+", "-", named).lstrip("-._")[:80] or "program"
+    name = re.sub(r"[^\w.-]+", "-", called(argv).removesuffix(".py")).lstrip("-._")[:80] or "program"
     scenario = Scenario(name=name, question=QUESTION, arms=(ARM,), program=Program(argv=tuple(argv), cwd=cwd))
     return replace(scenario, sweep=replace(scenario.sweep, n=N))
 

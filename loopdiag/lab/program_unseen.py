@@ -8,6 +8,7 @@ from pathlib import Path
 PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
 FROZEN = (b"MEI\014\013\012\013\016", b"pyi-runtime-tmpdir", b"__nuitka", b"PYAPP")  # marks that packers leave
 TAKES_VALUE, ENDS = frozenset("WX"), frozenset("cm")
+ENV_TAKES_VALUE = frozenset({"-u", "--unset", "-C", "--chdir"})
 HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 16
 
 WHY = {
@@ -26,13 +27,14 @@ def why_unseen(command: list[str], env: Mapping[str, str], seen: Iterable[list[s
         seen: command lines of processes that were seen running below it.
         folder: where it ran.
     """
-    for line in [*_expanded(command, env, folder), *seen]:
+    lines = [_behind_env(line) for line in (*_expanded(command, env, folder), *seen)]
+    for line in lines:
         if reason := _of_python(line):
             return reason
     found = _found(command[0], env, folder)
     if found is not None and _frozen(found):
         return f"{command[0]} is a frozen binary with a Python of its own, which reads no PYTHONPATH; run the program from its sources"
-    if found is not None and not any(PYTHON.match(Path(line[0]).name) for line in [command, *seen] if line):
+    if found is not None and not any(PYTHON.match(Path(line[0]).name) for line in lines if line):
         return f"{command[0]} ran no Python that the instruments could get into (CPython 3.10 or newer, not frozen); they know no other programs"
     return "its Python did not import the instruments from PYTHONPATH; does it, or a wrapper around it, clear its environment?"
 
@@ -57,6 +59,16 @@ def _of_python(line: list[str]) -> str | None:
     return None
 
 
+def _behind_env(line: list[str]) -> list[str]:
+    """The command that `env` runs, without its own options and assignments; any other line as it is."""
+    if not line or Path(line[0]).name != "env":
+        return line
+    words = line[1:]
+    while words and (words[0].startswith("-") or "=" in words[0]):
+        words = words[2:] if words[0] in ENV_TAKES_VALUE else words[1:]
+    return words
+
+
 def _expanded(command: list[str], env: Mapping[str, str], folder: Path | None) -> Iterable[list[str]]:
     """The command line, and what a script's first line makes of it."""
     yield command
@@ -67,10 +79,7 @@ def _expanded(command: list[str], env: Mapping[str, str], folder: Path | None) -
     except OSError:
         return
     if first.startswith(b"#!"):
-        words = first[2:].decode("utf-8", "replace").split()
-        if words and Path(words[0]).name == "env":
-            words = [word for word in words[1:] if word != "-S"]
-        yield words
+        yield first[2:].decode("utf-8", "replace").split()
 
 
 def _found(name: str, env: Mapping[str, str], folder: Path | None) -> Path | None:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from loopdiag.errors import InputError
+from loopdiag.lab.arm_rules import name_faults, own_faults, pair_faults
+from loopdiag.lab.external import faults as external_faults
 from loopdiag.lab.rules import judge
 from loopdiag.lab.scenario_rules import TABLES
 from loopdiag.lab.strict import Fault, show
@@ -53,9 +55,13 @@ def _arm_faults(scenario: Scenario, *, exact: bool) -> Iterator[Fault]:
             yield Fault(
                 key, f'the loop virtual is for the client fake only; expected "{arm.client}/asyncio" or the like, got {show(arm.name)}'
             )
-        if arm in scenario.arms[:i]:
-            yield Fault(key, f"{show(arm.name)} stands in the list twice")
-        if arm.client in {"httpx", "httpx2"} and scenario.target.http == "2" and not find_spec("h2"):
+        elif known and not arm.apart:
+            yield from (Fault(key, message) for message in pair_faults(arm, scenario))
+        yield from (Fault(key, message) for message in name_faults(arm, scenario.arms[:i]))
+        if known:
+            yield from own_faults(arm, key, exact=exact)
+            yield from (Fault(key, message) for message in external_faults(arm, scenario))
+        if arm.client in {"httpx", "httpx2", "httpx-sync"} and not arm.apart and scenario.target.http == "2" and not find_spec("h2"):
             yield Fault(key, f'{arm.client} needs the optional part h2 for HTTP/2; run: pip install "loopdiag[http2]"')
 
 

@@ -28,7 +28,7 @@ PROGRAM: Final = "[program] is run instead, and fetches as it likes"
 NO_EFFECT: Final = (
     *(
         NoEffect(keys, "program", lambda s: s.program is not None, PROGRAM)
-        for keys in ("target.*", "workload.*", "pool.*", "fake.*", "live.*")
+        for keys in ("target.*", "workload.*", "pool.*", "reference.*", "ladder.*", "fake.*", "live.*")
     ),
     NoEffect("knobs.*", "program", lambda s: s.program is None, "there is no [program] that could be changed from inside"),
     NoEffect("target.tls", "target.url", _live, "the scheme of target.url says whether there is TLS"),

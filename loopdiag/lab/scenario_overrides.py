@@ -18,7 +18,7 @@ def apply_overrides(scenario: Scenario, *, n: str | None, arms: list[str] | None
     Args:
         scenario: a right one.
         n: ``50,100,200``.
-        arms: ``CLIENT/LOOP`` each.
+        arms: names of the scenario's own arms, or ``CLIENT/LOOP``.
         budget: ``120s``, ``2m``, ``1.5h``, or seconds.
 
     Raises:
@@ -35,7 +35,7 @@ def apply_overrides(scenario: Scenario, *, n: str | None, arms: list[str] | None
         sweep = replace(sweep, budget_s=_seconds(budget, faults))
     if arms:
         changed["--arm"] = "arms"
-        scenario = replace(scenario, arms=_arms(arms, faults))
+        scenario = replace(scenario, arms=_arms(arms, scenario.arms, faults))
     scenario = replace(scenario, sweep=sweep)
     wrong = {changed[option] for option, _ in faults}
     lines = [f"{option}: {message}" for option, message in faults]
@@ -43,6 +43,19 @@ def apply_overrides(scenario: Scenario, *, n: str | None, arms: list[str] | None
     if lines:
         raise InputError(*lines)
     return scenario
+
+
+def budget_seconds(text: str) -> float:
+    """Seconds of a --budget: ``120s``, ``2m``, ``1.5h``, or seconds.
+
+    Raises:
+        InputError: it is none.
+    """
+    faults: list[Fault] = []
+    seconds = _seconds(text, faults)
+    if faults:
+        raise InputError(*(f"{option}: {message}" for option, message in faults))
+    return seconds
 
 
 def _numbers(text: str, faults: list[Fault]) -> tuple[int, ...]:
@@ -62,9 +75,14 @@ def _seconds(text: str, faults: list[Fault]) -> float:
     return 1.0
 
 
-def _arms(texts: list[str], faults: list[Fault]) -> tuple[Arm, ...]:
-    parsed = [(text, parse_arm(text)) for text in texts]
-    faults += (Fault("--arm", f"expected CLIENT/LOOP, such as httpx/asyncio, got {show(text)}") for text, arm in parsed if arm is None)
+def _arms(texts: list[str], there: tuple[Arm, ...], faults: list[Fault]) -> tuple[Arm, ...]:
+    own = {arm.name: arm for arm in there}
+    parsed = [(text, own.get(text) or parse_arm(text)) for text in texts]
+    labels = ", ".join(arm.label for arm in there if arm.label)
+    known = f" (labels here: {labels})" if labels else ""
+    faults += (
+        Fault("--arm", f"expected CLIENT/LOOP, such as httpx/asyncio, got {show(text)}{known}") for text, arm in parsed if arm is None
+    )
     return tuple(arm for _, arm in parsed if arm is not None)
 
 

@@ -1,11 +1,17 @@
 """What a scenario's keys ask of each other, and the ranges that are sensible, as tables."""
 
 import re
+from operator import attrgetter
 from typing import Final
 
+from msgspec.structs import fields
+
+from loopdiag.lab.client_rules import BASELINES
+from loopdiag.lab.ladder_rules import LADDER
 from loopdiag.lab.program_start import ARM, PLACE
 from loopdiag.lab.rules import Range, Rule, Rules
 from loopdiag.lab.scenario_no_effect import NO_EFFECT, clients
+from loopdiag.model.scenario import Plant
 
 RULES: Final = (
     Rule(
@@ -107,6 +113,8 @@ RULES: Final = (
         lambda s: s.target.http == "2" and "aiohttp" in clients(s),
         'aiohttp cannot speak HTTP/2; set http = "1.1", or remove the aiohttp arms',
     ),
+    *BASELINES,
+    *LADDER,
     Rule(
         "target.url",
         "arms",
@@ -193,6 +201,19 @@ RULES: Final = (
         "arms",
         lambda s: "fake" in clients(s) and s.target.payload.law != "constant",
         'the client fake knows "constant" only, got "{s.target.payload.law}"; change it, or remove the fake arm',
+    ),
+    *(
+        Rule(
+            key,
+            "arms",
+            lambda s, key=key, default=default: any(arm.apart for arm in s.arms) and attrgetter(key)(s) != default,  # type: ignore[misc] # mypy cannot type a lambda's default
+            "the worker of an arm with requirements of its own cannot do this; remove the key, or those arms",
+        )
+        for key, default in (
+            ("workload.kind", "closed"),
+            ("workload.retries", 0),
+            *((f"workload.plant.{field.name}", field.default) for field in fields(Plant)),
+        )
     ),
     Rule(
         "question",

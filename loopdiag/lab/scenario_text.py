@@ -37,6 +37,14 @@ def _table(value: Struct, path: str, *, full: bool) -> Iterator[str]:
         yield from _table(member, name, full=full)
 
 
+def _arm(arm: Arm) -> str:
+    """Return an arm as text where that says it all, else as an inline table."""
+    if arm == Arm(client=arm.client, loop=arm.loop):
+        return toml_value(arm.name)
+    keys = {field.name: getattr(arm, field.name) for field in fields(arm) if field.required or getattr(arm, field.name) != field.default}
+    return f"{{ {', '.join(f'{name} = {toml_value(value)}' for name, value in keys.items())} }}"
+
+
 def toml_value(value: object) -> str:
     """Return a value of a scenario as TOML writes it.
 
@@ -53,7 +61,7 @@ def toml_value(value: object) -> str:
         case int() | float():
             return str(value)
         case Arm():
-            return toml_value(value.name)
+            return _arm(value)
         case tuple():
             return f"[{', '.join(toml_value(item) for item in value)}]"
     raise TypeError(f"TOML cannot hold {value!r}")

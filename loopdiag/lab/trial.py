@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from loopdiag.errors import TargetDied
-from loopdiag.lab import columns
+from loopdiag.lab import columns, external, own_environments
 from loopdiag.lab.injection import Observed, injected_environment, observed
 from loopdiag.lab.job import DONE, GO, READY, REPORT, Job, WorkerReport
 from loopdiag.lab.probes import Notes
@@ -26,7 +26,13 @@ Inject = Callable[[Mapping[str, str], Path, Instruments], dict[str, str]]
 
 #: kept of Python's own variables: where it finds its packages, and nothing that changes how it runs
 KEPT = frozenset({"PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"})
-DROPPED = frozenset({"SSLKEYLOGFILE", "AIOHTTP_NO_EXTENSIONS", "YARL_NO_EXTENSIONS", "MULTIDICT_NO_EXTENSIONS", "UVLOOP_DEBUG", "NETRC"})
+DROPPED = frozenset(
+    {"SSLKEYLOGFILE", "AIOHTTP_NO_EXTENSIONS", "YARL_NO_EXTENSIONS", "MULTIDICT_NO_EXTENSIONS", "UVLOOP_DEBUG", "NETRC"}
+) | {
+    *("GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK"),  # Go's switches
+    *("NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED", "UV_THREADPOOL_SIZE"),  # and Node's
+}
+WORKER = (sys.executable, "-P", "-m", "loopdiag.lab.worker")
 LOOK_S = 0.5  # how often the parent looks whether the target lives while it waits
 
 
@@ -82,7 +88,7 @@ class Bench:
         self.target = target
         self._server_cores = max(1, server_cores)
         self._inject, self._held, self._profiler = inject, held, profiler
-        self._command = command or (sys.executable, "-P", "-m", "loopdiag.lab.worker")
+        self._command = command
 
     def run(self, job: Job, folder: Path) -> TrialResult:
         """Run one job in a fresh process; `folder` exists and gets the worker's and the target's tables.
@@ -91,13 +97,15 @@ class Bench:
         interrupted or the worker cannot be started at all (OSError).
         """
         log = folder / "worker.log"
-        environment = clean_environment(os.environ)
+        environment = clean_environment(os.environ) | external.environment(job)
+        if job.spec.arm.apart:
+            environment = own_environments.without_paths(environment)
         if job.spec.tier == "timeline":
             environment = self._inject(environment, folder, job.scenario.instruments)
         process, beside = None, Beside(job, folder, self._held, self._profiler)
         try:
             with self._held():  # a process that was started is always known here
-                process = self._start(environment, log)
+                process = self._start(job, environment, log)
             return self._follow(job, folder, _Talk(process, job.scenario.sweep.trial_timeout_s), beside)
         finally:
             beside.kill()
@@ -105,10 +113,12 @@ class Bench:
                 kill(process)
                 self._tidy(job, folder, log)
 
-    def _start(self, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
-        with log.open("wb") as stderr:
+    def _start(self, job: Job, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+        arm = job.spec.arm
+        command = self._command or (own_environments.command(arm) if arm.apart else external.command(arm, log.parent) or WORKER)
+        with log.open("wb") as stderr, external.pinned(job):
             return subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment, start_new_session=True
             )
 
     def _tidy(self, job: Job, folder: Path, log: Path) -> None:

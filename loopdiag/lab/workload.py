@@ -8,7 +8,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from itertools import accumulate
 from random import Random
 from types import ModuleType
@@ -96,7 +96,7 @@ class Work:
     async def _open(self) -> int:
         """Start each request when it is due, whether or not the ones before it have ended."""
         create, clock = asyncio.get_running_loop().create_task, self._clock
-        offsets, tasks = self._offsets_ns(), []
+        offsets, tasks = offsets_ns(self._workload, len(self._urls), self._arrivals), []
         t0 = clock()
         for i, offset in enumerate(offsets, 1):
             due = t0 + offset
@@ -108,16 +108,6 @@ class Work:
             tasks.append(create(self._request(i) if self._marks is None else self._marked(i, due, clock())))
         await asyncio.gather(*tasks)
         return t0
-
-    def _offsets_ns(self) -> list[int]:
-        """When each request is due, in nanoseconds after t0; the first at once."""
-        rate = self._workload.rate_per_s
-        assert rate is not None
-        count = len(self._urls)
-        if self._workload.arrivals == "constant":
-            return [round(k / rate * 1e9) for k in range(count)]
-        gaps = [0.0, *(self._arrivals.expovariate(rate) for _ in range(count - 1))]
-        return [round(at * 1e9) for at in accumulate(gaps)]
 
     async def _request(self, number: int) -> None:
         """One request: keep the body, or count the failure."""
@@ -132,7 +122,7 @@ class Work:
                 await self._plants.after_answer()
             self._bodies[number - 1] = body
         except Exception as error:  # noqa: BLE001 - a failed request is counted, it never ends the trial
-            self._errors[self._kind(error)] += 1
+            self._errors[failure(error, self._kinds)] += 1
 
     async def _marked(self, number: int, due_ns: int, created_ns: int) -> None:
         """`_request` with marks at its ends and after decoding."""
@@ -151,7 +141,7 @@ class Work:
                 await self._plants.after_answer()
             self._bodies[number - 1] = body
         except Exception as error:  # noqa: BLE001 - a failed request is counted, it never ends the trial
-            self._errors[self._kind(error)] += 1
+            self._errors[failure(error, self._kinds)] += 1
             marks.failed()
         finally:
             marks.end()
@@ -162,11 +152,26 @@ class Work:
             answer = await self._ask(url)
             if answer.status not in REFUSALS:
                 return answer
-            await asyncio.sleep(answer.retry_after_s)
+            await self._pause(answer.retry_after_s)
         return await self._ask(url)
 
-    def _kind(self, error: Exception) -> str:
-        return "decode" if isinstance(error, ValueError) and _decoding(error) else error_kind(error, self._kinds)
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def offsets_ns(workload: Workload, count: int, arrivals: Random) -> list[int]:
+    """When each of `count` requests of an open workload is due, in nanoseconds after t0; the first at once."""
+    rate = workload.rate_per_s
+    assert rate is not None
+    if workload.arrivals == "constant":
+        return [round(k / rate * 1e9) for k in range(count)]
+    gaps = [0.0, *(arrivals.expovariate(rate) for _ in range(count - 1))]
+    return [round(at * 1e9) for at in accumulate(gaps)]
+
+
+def failure(error: Exception, kinds: Mapping[str, str]) -> str:
+    """The kind of a failed request: that its body could not be decoded, or what `error_kind` says; `kinds` are the client's."""
+    return "decode" if isinstance(error, ValueError) and _decoding(error) else error_kind(error, kinds)
 
 
 def _decoding(error: ValueError) -> bool:

@@ -95,8 +95,9 @@ class ArmDiagnosis(Value, frozen=True, kw_only=True):
     """What is known about one arm."""
 
     arm: str
-    client: str
-    loop: str
+    label: str = ""  # what people call it, where that is another name: of a user's program its file
+    client: str  # of a user's program: the library that its requests were seen to go through
+    loop: str  # likewise
     versions: dict[str, str]
     points: tuple[Point, ...]
     law: Law
@@ -114,6 +115,11 @@ class ArmDiagnosis(Value, frozen=True, kw_only=True):
     ledger: tuple[LedgerEntry, ...] = ()
     causes: tuple[CauseFound, ...] = ()
     prescription: Prescription | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.label or self.arm
 
 
 class Overhead(Value, frozen=True, kw_only=True):
@@ -143,6 +149,24 @@ class Witness(Value, frozen=True, kw_only=True):
     share: float | None = None  # agreeing / compared
 
 
+class Rung(Value, frozen=True, kw_only=True):
+    """One client of a ladder: its slope, and what it adds to the one below; the steps add up to the slope of the highest."""
+
+    arm: str
+    slope_ms: Estimate  # over the ladder's values of N
+    step_ms: Estimate  # the difference to the rung below; of the lowest its slope
+    share: float | None = None  # of the highest rung's slope
+
+
+class LadderFound(Value, frozen=True, kw_only=True):
+    """What each layer adds, from the ground up, on one loop."""
+
+    loop: str
+    ns: tuple[int, ...] = ()  # which every rung was measured at
+    rungs: tuple[Rung, ...] = ()
+    why: str = ""  # there are none, or fewer than asked for: why
+
+
 class Diagnosis(Value, frozen=True, kw_only=True):
     """The whole answer of a run."""
 
@@ -156,6 +180,7 @@ class Diagnosis(Value, frozen=True, kw_only=True):
     comparison: Comparison | None = None  # with it
     overhead: tuple[Overhead, ...] = ()
     witness: tuple[Witness, ...] = ()
+    ladders: tuple[LadderFound, ...] = ()
     noise: dict[str, float] = {}
     lost: dict[str, int] = {}
     errors: dict[str, int] = {}

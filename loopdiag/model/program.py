@@ -4,6 +4,8 @@ Columns are parallel tuples; times are nanoseconds since the trial began, -1 whe
 task runs, a timer, or the outside.
 """
 
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Literal
 
 from loopdiag.model.value import Value
@@ -124,3 +126,21 @@ class Activity(Value, frozen=True, kw_only=True):
     made: tuple[Made, ...] = ()
     peers: tuple[str, ...] = ()  # hosts and addresses that it connected to
     not_observed: dict[str, str] = {}
+
+
+#: what runs a single function for `loopdiag.testing`, as: python testing_runner.py PLACES MODULE FILE FUNCTION …
+RUNNER = "testing_runner.py"
+
+
+def called(argv: Sequence[str]) -> str:
+    """What people call the program of a command line: its script's file, the module of ``-m``, or the command itself, behind ``env NAME=value``."""
+    words = list(argv)
+    at = next((at for at, word in enumerate(words) if word.endswith(".py")), None)
+    if at is not None:
+        name = PurePath(words[at]).name
+        return f"{PurePath(words[at + 3]).name}:{words[at + 4]}" if name == RUNNER and len(words) > at + 4 else name
+    if "-m" in words[:-1]:
+        return words[words.index("-m") + 1]
+    while len(words) > 1 and (PurePath(words[0]).name == "env" or "=" in words[0]):
+        words.pop(0)
+    return PurePath(words[0]).name if words else ""

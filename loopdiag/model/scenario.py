@@ -38,7 +38,9 @@ class Service(Value, frozen=True, kw_only=True):
     requests_per_connection: Positive | None = None  # the server closes a connection after so many
     max_streams: Positive | None = None  # HTTP/2: so many requests at once on one connection
     redirects: Count = 0  # each request is sent on so often before it is answered, every time after the think time
-    backlog: Positive | None = None  # the listening queue holds so many connections; a SYN that finds it full is lost; None: as many as the system allows
+    backlog: Positive | None = (
+        None  # the listening queue holds so many connections; a SYN that finds it full is lost; None: as many as the system allows
+    )
     ipv6: Literal["serves", "silent"] = "serves"  # silent: whoever connects to ::1 hears nothing, as where packets are dropped
 
 
@@ -105,15 +107,23 @@ class Pool(Value, frozen=True, kw_only=True):
 
 
 class Arm(Value, frozen=True, kw_only=True):
-    """One column of the comparison: a client on a loop."""
+    """One column of the comparison: a client on a loop, in loopdiag's own environment or in one of the arm's own."""
 
     client: str
     loop: str = "asyncio"
+    requirements: tuple[str, ...] = ()  # what pip installs in an environment of the arm's own; empty: it runs in loopdiag's
+    python: str | None = None  # that environment's, such as "3.9"; None: the one that loopdiag runs on
+    label: str | None = None  # what the arm is called; None: client/loop
 
     @property
     def name(self) -> str:
-        """The arm as the command line spells it, ``client/loop``."""
-        return f"{self.client}/{self.loop}"
+        """The arm as the command line and the report spell it: its label, else ``client/loop``."""
+        return self.label or f"{self.client}/{self.loop}"
+
+    @property
+    def apart(self) -> bool:
+        """Whether it runs in an environment of its own."""
+        return bool(self.requirements) or self.python is not None
 
 
 class Sweep(Value, frozen=True, kw_only=True):
@@ -158,6 +168,20 @@ class Verification(Value, frozen=True, kw_only=True):
     enabled: bool = True
     budget_s: Annotated[float, msgspec.Meta(gt=0)] = 100.0  # over all arms, beside the sweep's
     values: Positive = 4  # of N, at which base and treated trials are compared
+
+
+class Reference(Value, frozen=True, kw_only=True):
+    """Published measurements, which the report draws beside the run's own."""
+
+    table: Literal["blog"] | None = None  # a shipped one, under loopdiag/tables/
+
+
+class Ladder(Value, frozen=True, kw_only=True):
+    """Clients that stand one on the other, so that the report can say what each layer adds."""
+
+    rungs: tuple[
+        str, ...
+    ] = ()  # clients, from the ground up; a ladder for each loop of their arms, in which a client with one arm always stands
 
 
 class Program(Value, frozen=True, kw_only=True):
@@ -226,6 +250,8 @@ class Scenario(Value, frozen=True, kw_only=True):
     instruments: Instruments = Instruments()
     profile: Profiling = Profiling()
     verify: Verification = Verification()
+    reference: Reference = Reference()
+    ladder: Ladder = Ladder()
     fake: Fake = Fake()
     program: Program | None = None  # instead of target, workload and pool, which then hold what was observed of it
     knobs: Knobs = Knobs()  # only of a program

@@ -41,8 +41,15 @@ class Answer(NamedTuple):
     retry_after_s: float = 0.0  # of a refusal (`REFUSALS`): how long to wait before the next try
 
 
+#: the loops of a client that does not say
+ASYNCIO = frozenset({"asyncio", "uvloop"})
+
+
 class Client(Protocol):
-    """A client in the scenario's terms."""
+    """A client in the scenario's terms.
+
+    ``loops``, where it has that, names the loops that it runs on (a frozenset; without it: `ASYNCIO`); ``unseen`` says why no instrument sees into its requests.
+    """
 
     #: exception class name → kind, for the library's own exceptions
     kinds: Mapping[str, str]
@@ -69,12 +76,51 @@ class Client(Protocol):
         """Close the client and its connections."""
 
 
+class BlockingClient(Protocol):
+    """A client whose calls block their thread; for loops that are none, and for several threads at once."""
+
+    kinds: Mapping[str, str]
+
+    def open(self, options: ClientOptions) -> None:
+        """Build the client.
+
+        Raises:
+            Unavailable: it cannot do what the options ask.
+        """
+
+    def fetch(self, url: str) -> Answer:
+        """Make one request and read its body whole; raises what the library raises."""
+
+    def close(self) -> None:
+        """Close the client and its connections."""
+
+
+def loops_of(client_class: type[Client]) -> frozenset[str]:
+    """The loops that clients of this class run on."""
+    loops: frozenset[str] = getattr(client_class, "loops", ASYNCIO)
+    return loops
+
+
 CLIENTS: Registry[type[Client]] = Registry(
     "client",
     {
         "aiohttp": "loopdiag.lab.clients.aiohttp:AiohttpClient",
         "httpx": "loopdiag.lab.clients.httpx:HttpxClient",
         "httpx2": "loopdiag.lab.clients.httpx2:Httpx2Client",
+        "httpx-sync": "loopdiag.lab.clients.httpx_sync:HttpxSyncClient",
+        "httpx.get": "loopdiag.lab.clients.httpx_get:HttpxGet",
+        "tornado": "loopdiag.lab.clients.tornado:TornadoClient",
+        "twisted": "loopdiag.lab.clients.twisted:TwistedClient",
+        "curl": "loopdiag.lab.clients.curl:CurlClient",
+        "streams": "loopdiag.lab.clients.streams:StreamsClient",
+        "protocol": "loopdiag.lab.clients.protocol:ProtocolClient",
+        "epoll": "loopdiag.lab.clients.epoll:EpollClient",
+        "go": "loopdiag.lab.clients.go:GoClient",
+        "go-2": "loopdiag.lab.clients.go:GoTwoCores",
+        "go-pooled": "loopdiag.lab.clients.go:GoPooled",
+        "go-pooled-2": "loopdiag.lab.clients.go:GoPooledTwoCores",
+        "go-h2": "loopdiag.lab.clients.go:GoHttp2",
+        "node-fetch": "loopdiag.lab.clients.node_fetch:NodeFetch",
         "fake": "loopdiag.lab.clients.fake:FakeClient",
     },
 )

@@ -36,6 +36,7 @@ class FakeClient:
     """A connection pool on whatever loop runs: it spends loop time and waits, as it was told."""
 
     kinds: Mapping[str, str] = MappingProxyType({})
+    loops = frozenset({"virtual", "asyncio", "uvloop"})
 
     def __init__(self) -> None:
         self.connections_opened = 0

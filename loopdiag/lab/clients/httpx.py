@@ -6,7 +6,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from loopdiag.errors import Unavailable
-from loopdiag.lab.clients import REFUSALS, Answer, ClientOptions, missing, pause_s, tls_context
+from loopdiag.lab.clients import ASYNCIO, REFUSALS, Answer, ClientOptions, missing, pause_s, tls_context
 from loopdiag.model.scenario import Pool
 
 #: httpx's documented defaults; ``httpx.Limits()`` itself has none
@@ -26,6 +26,8 @@ class HttpxClient:
             "RemoteProtocolError": "reset",
         }
     )
+
+    loops = ASYNCIO | {"trio"}
 
     def __init__(self) -> None:
         self._client: Any = None  # an AsyncClient of `library`
@@ -55,22 +57,8 @@ class HttpxClient:
             Unavailable: HTTP/2 without its optional package.
         """
         library = self.library()
-        if options.http == "2" and (why := missing("h2")):
-            raise Unavailable(f"{library.__name__} needs h2 for HTTP/2: {why}")
         self._method = options.method
-        arguments: dict[str, Any] = {}
-        if options.pool != Pool():
-            arguments["limits"] = library.Limits(**_limits(options.pool))
-        if options.user_agent:
-            arguments["headers"] = {"User-Agent": options.user_agent}
-        self._client = library.AsyncClient(
-            http2=options.http == "2",
-            verify=tls_context(options.ca_file),
-            timeout=options.timeout_s,
-            follow_redirects=True,
-            trust_env=False,
-            **arguments,
-        )
+        self._client = library.AsyncClient(**arguments(library, options))
 
     async def fetch(self, url: str) -> Answer:
         """Make one request and read its body whole."""
@@ -84,6 +72,29 @@ class HttpxClient:
         """Close the client."""
         if self._client is not None:
             await self._client.aclose()
+
+
+def arguments(library: ModuleType, options: ClientOptions) -> dict[str, Any]:
+    """What a client of `library` is made with, whether it blocks or not.
+
+    Raises:
+        Unavailable: HTTP/2 without its optional package.
+    """
+    if options.http == "2" and (why := missing("h2")):
+        raise Unavailable(f"{library.__name__} needs h2 for HTTP/2: {why}")
+    chosen: dict[str, Any] = {}
+    if options.pool != Pool():
+        chosen["limits"] = library.Limits(**_limits(options.pool))
+    if options.user_agent:
+        chosen["headers"] = {"User-Agent": options.user_agent}
+    return {
+        "http2": options.http == "2",
+        "verify": tls_context(options.ca_file),
+        "timeout": options.timeout_s,
+        "follow_redirects": True,
+        "trust_env": False,
+        **chosen,
+    }
 
 
 def _limits(pool: Pool) -> dict[str, float | None]:

@@ -1,17 +1,27 @@
-"""Event loops: one file each, and the clocks that a trial on that loop is measured by."""
+"""Event loops: one file each, and the clocks that a trial on that loop is measured by.
+
+What is no loop of asyncio's is a *runner*: threads, processes, other libraries' loops, or no loop at all.  It does a whole job in its own way.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loopdiag.registry import Registry
+
+if TYPE_CHECKING:
+    from loopdiag.lab.job import Job, WorkerReport
 
 Clock = Callable[[], int]
 
 
+#: does a whole job with a client of this class: set-up, the parent's word, the timed part
+Run = Callable[[type[Any], "Job"], "WorkerReport"]
+
+
 class Loop(Protocol):
-    """A loop in the scenario's terms."""
+    """A loop in the scenario's terms; a runner has `runner` (a static method, a `Run`) instead of `loop_factory`."""
 
     #: time passes as the program says, not as the machine does; real clients cannot run on it
     virtual: bool
@@ -35,8 +45,21 @@ LOOPS: Registry[type[Loop]] = Registry(
         "asyncio": "loopdiag.lab.loops.asyncio:AsyncioLoop",
         "uvloop": "loopdiag.lab.loops.uvloop:UvloopLoop",
         "virtual": "loopdiag.lab.loops.virtual:VirtualLoop",
+        "sync": "loopdiag.lab.loops.sync:SyncLoop",
+        "threads": "loopdiag.lab.loops.threads:ThreadsLoop",
+        "processes": "loopdiag.lab.loops.processes:ProcessesLoop",
+        "trio": "loopdiag.lab.loops.trio:TrioLoop",
+        "twisted": "loopdiag.lab.loops.twisted:TwistedLoop",
+        "curl": "loopdiag.lab.loops.curl:CurlLoop",
+        "own": "loopdiag.lab.loops.own:OwnLoop",
     },
 )
+
+
+def runner_of(loop_class: type[Loop]) -> Run | None:
+    """How a job is done where the loop is none of asyncio's; None where it is."""
+    run: Run | None = getattr(loop_class, "runner", None)
+    return run
 
 
 def loop_clock(loop: asyncio.AbstractEventLoop) -> Clock:

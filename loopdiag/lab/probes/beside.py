@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from loopdiag.lab.external import external
 from loopdiag.lab.job import Job
 from loopdiag.lab.probes import OUTSIDE, PROBES, Notes, Running
 
@@ -27,7 +28,7 @@ class Beside:
     def start(self, pid: int) -> None:
         """Watch process `pid`, where this trial's tier asks for it, and wait until it is watched."""
         name = OUTSIDE.get(self._job.spec.tier)
-        if name is None:
+        if name is None or external(self._job.spec.arm) is not None:  # the worker says why
             return
         with self._held():
             self._running = PROBES[name](self._command).start(self._job, pid, self._folder)

@@ -1,0 +1,3 @@
+module loopdiag
+
+go 1.24
