@@ -16,6 +16,8 @@ PARTS = (
     "slope",
     "server_ceiling",
     "startup",
+    "ca_bundle",
+    "poller",
     "memory",
     "million",
     "coverage",
