@@ -64,6 +64,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from loopdiag import asked, pipeline
 
     gates, keep_baseline = _gates(arguments.fail_if), pipeline.keeper(arguments.baseline)
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        raise InputError(f"--json {arguments.json}: there is no folder {arguments.json.parent}")  # told before anything is measured
     scenario = asked.of_program(
         arguments.command, n=arguments.n, budget=arguments.budget, level=arguments.level, verified=not arguments.no_verify
     )

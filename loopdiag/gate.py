@@ -20,7 +20,7 @@ BOUNDS = ("value", "low", "high")
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 PATTERN = re.compile(
-    rf"\s*(?:(?P<arm>[\w.-]+/[\w.-]+)\.)?(?P<field>{'|'.join((*FIELDS, *COMPARED))}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
+    rf"\s*(?:(?P<arm>(?!causes\.)[\w.-]+(?:/[\w.-]+)?)\.)?(?P<field>{'|'.join((*FIELDS, *COMPARED))}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
     r"\s*(?P<compare>>=|<=|>|<)\s*(?P<number>-?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
 )
 
@@ -40,17 +40,18 @@ class Gate(Value, frozen=True, kw_only=True):
         """The arms for which it holds, one line each, and those whose value is not known."""
         holds, unknown = [], []
         for arm in diagnosis.arms:
-            if self.arm not in {None, arm.arm}:
+            if self.arm not in {None, arm.arm, arm.name}:
                 continue
             name = self.field if self.cause is None else f"causes.{self.cause}.{self.field}"
             value = self._figure(diagnosis, arm)
             if value is None and self.field in COMPARED and diagnosis.comparison is None:
-                unknown.append(f"there is no baseline, so {self.text!r} is not decided for {arm.arm}")
+                unknown.append(f"there is no baseline, so {self.text!r} is not decided for {arm.name}")
             elif value is None:
-                unknown.append(f"{arm.arm}.{name} is not known, so {self.text!r} is not decided there")
+                unknown.append(f"{arm.name}.{name} is not known, so {self.text!r} is not decided there")
             elif COMPARE[self.compare](value, self.number):
-                holds.append(f"{arm.arm}.{name} is {value:.4g}: {self.text!r} holds")
-        if self.arm is not None and not holds and not unknown and self.arm not in {arm.arm for arm in diagnosis.arms}:
+                holds.append(f"{arm.name}.{name} is {value:.4g}: {self.text!r} holds")
+        known = {name for arm in diagnosis.arms for name in (arm.arm, arm.name)}
+        if self.arm is not None and not holds and not unknown and self.arm not in known:
             unknown.append(f"no arm {self.arm!r} in this run, so {self.text!r} is not decided")
         return holds, unknown
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 from loopdiag.errors import InputError
 
 LISTS = ("clients", "loops", "servers", "probes", "causes", "formats")
+AFTER = "no option of exec; the program's command line stands after --, as in: loopdiag exec --n 25,50,100,200 -- python client.py {n} URL"
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -27,7 +28,12 @@ def parse(does: Mapping[str, Verb], argv: Sequence[str]) -> argparse.Namespace:
     """
     words = list(argv)
     at = words.index("--") if words[:1] == ["exec"] and "--" in words else len(words)
-    arguments = parser(does).parse_args(words[:at])
+    top = parser(does)
+    arguments, rest = top.parse_known_args(words[:at])
+    if rest and words[0] == "exec":
+        raise InputError(f"loopdiag exec: {' '.join(rest)}: {AFTER}")
+    if rest:
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
     if at < len(words):
         arguments.command = words[at + 1 :]
     return arguments
@@ -130,9 +136,7 @@ def _exec_verb(verbs: "argparse._SubParsersAction[Parser]", does: Verb) -> None:
         "--budget", metavar="TIME", default="2m", help="of measuring and, unless --no-verify, verifying together; default: %(default)s"
     )
     verb.add_argument("--no-verify", action="store_true", help="do not verify causes by changing the program from inside")
-    verb.add_argument(
-        "--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'program/own.slope_ms > 5'"
-    )
+    verb.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'slope_ms > 5'")
     _baseline_option(verb)
     verb.add_argument("--level", choices=("light", "detailed", "deep"), default="light", help="how much is watched; default: %(default)s")
     verb.add_argument("--live", action="store_true", help="allow changes that put more load on a server that is not on this machine")

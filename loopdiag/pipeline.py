@@ -68,8 +68,10 @@ def record(
     from loopdiag.analysis.scaling import predict_total, repeatability
     from loopdiag.lab import campaign, store
     from loopdiag.lab.environment import environment
+    from loopdiag.lab.watching import Silent
 
     campaign.check(scenario, live_allowed=live)  # before a folder is made
+    campaign.prepare(scenario, (progress or Silent()).note)
     now = datetime.now(UTC)
     folder = out if out is not None else store.default_folder(scenario.name, now)
     here = environment(scenario)
@@ -187,7 +189,10 @@ def keeper(baseline: Path | None) -> Callable[[Path], None]:
         return lambda _folder: None
     from loopdiag import compare as comparing
 
-    earlier = comparing.read(baseline)
+    try:
+        earlier = comparing.read(baseline)
+    except InputError as error:
+        raise InputError(*(f"--baseline: {fault}" for fault in error.faults)) from error
     return lambda folder: comparing.keep(earlier, folder)
 
 
@@ -238,15 +243,22 @@ def rendered(document: Document, name: str) -> str | bytes:
         InputError: there is no such format.
     """
     from loopdiag.report import FORMATS
+    from loopdiag.report.naming import named
 
     render: Render = FORMATS[name]
-    return render(document)
+    return render(document if name == "json" else named(document))
 
 
 def _why_nothing(document: Document, folder: Path) -> list[str]:
+    from loopdiag.report.content import reason, trial_arm
+    from loopdiag.report.naming import named
+
+    document = named(document)
     trials = document.recording.trials
-    reasons = dict.fromkeys(f"{trial.spec.arm.name} N = {trial.spec.n}: {trial.status}: {_reason(trial)}" for trial in trials)
-    skipped = dict.fromkeys(f"{cell.arm} N = {cell.n}: not run: {cell.why}" for cell in document.recording.skipped)
+    reasons = dict.fromkeys(
+        f"{trial_arm(document, trial.spec.arm.name)} N = {trial.spec.n}: {trial.status}: {_reason(trial)}" for trial in trials
+    )
+    skipped = dict.fromkeys(f"{cell.arm} N = {cell.n}: not run: {reason(cell)}" for cell in document.recording.skipped)
     return [f"nothing usable was measured; what was recorded is in {folder}", *list(reasons)[:5], *list(skipped)[:5]]
 
 

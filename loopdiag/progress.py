@@ -38,7 +38,7 @@ class TerminalProgress:
     def trial_started(self, spec: TrialSpec, eta_s: float) -> None:
         """A trial starts; `eta_s` is the time left for all of them."""
         if self._bar is not None and self._task is not None:
-            what = f"{self._what}: {spec.arm.name} N = {spec.n} {spec.tier}"
+            what = f"{self._what}: {_cell(spec)}"
             done = max(0.0, self._total_s - eta_s)
             self._bar.update(self._task, description=what, completed=done, left=f"about {eta_s:.0f} s left")
 
@@ -47,7 +47,7 @@ class TerminalProgress:
         self._done += 1
         if result.status != "ok":
             spec = result.spec
-            self.note(f"{spec.arm.name} N = {spec.n} {spec.tier}: {result.status}: {result.why}")
+            self.note(f"{_cell(spec)}: {result.status}: {result.why}")
         elif self._bar is None and self._done % EVERY == 0:
             self._console.print(f"{self._what}: {self._done} trials done, about {eta_s:.0f} s left")
 
@@ -60,3 +60,8 @@ class TerminalProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _cell(spec: TrialSpec) -> str:
+    """A trial's cell; a user's program is its run's only arm, and needs no name."""
+    return f"{'' if spec.arm.client == 'program' else f'{spec.arm.name} '}N = {spec.n} {spec.tier}"

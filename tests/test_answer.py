@@ -35,7 +35,8 @@ def test_growth_is_named_only_where_the_exponent_settles_it(form: str, exponent:
 def test_what_is_not_settled_is_said_so() -> None:
     # the slope is told, the growth is not
     assert (
-        answer((arm("a + b*N*log2(N)", 2.0, 0.5, 5.0),)) == "httpx/uvloop by 12.8 ms a request, by a law that the evidence does not settle."
+        answer((arm("a + b*N*log2(N)", 2.0, 0.5, 5.0),))
+        == "httpx/uvloop grows by 12.8 ms a request, by a law that the evidence does not settle."
     )
 
 
@@ -56,7 +57,7 @@ def test_a_confirmed_cause_leads() -> None:
     told = answer((arm("a + b*N", 1.0, 0.95, 1.05), replace(steep, arm="httpx/asyncio", causes=found)))
     assert told == (
         "httpx/asyncio grows faster than N (exponent 1.8) because of library_overhead: the pool scan "
-        "(71 % of 12.8 ms a request, CONFIRMED: 8.06 → 1); httpx/uvloop by 12.8 ms a request, in proportion to N."
+        "(71 % of 12.8 ms a request, CONFIRMED: 8.06 → 1); httpx/uvloop grows by 12.8 ms a request, in proportion to N."
     )
     step = cause("tls_handshake_cpu", "CONFIRMED", 0.02)
     unproved = answer((replace(steep, causes=(found[0], step, found[2])),))

@@ -153,11 +153,20 @@ def test_a_programs_run_is_called_after_it(argv: list[str], name: str) -> None:
         (["python", "-cI"], None),
         (["python", "-W", "E", "x.py"], None),
         (["grep", "-I"], None),
+        (["env", "-u", "HOME", "A=1", "python", "-I"], "-I"),
+        (["/usr/bin/env", "-S", "python", "-E", "x.py"], "-E"),
+        (["env", "-i", "python", "x.py"], None),
     ],
 )
 def test_the_flag_that_keeps_the_instruments_out_is_found(line: list[str], flag: str | None) -> None:
     # among the interpreter's own options, not the program's
     assert (f"started with {flag}," in why_unseen(["wrapper"], {}, [line])) == (flag is not None)
+
+
+def test_a_python_behind_env_is_one() -> None:
+    # where it can be instrumented, it is the environment that is asked about
+    assert "clear its environment?" in why_unseen(["env", "-i", "python", "x.py"], {"PATH": "/usr/bin:/bin"})
+    assert "ran no Python" in why_unseen(["env", "-i", "sleep", "1"], {"PATH": "/usr/bin:/bin"})
 
 
 def test_a_scenario_file_may_be_run_with_python(tmp_path: Path) -> None:

@@ -258,6 +258,7 @@ def test_forked_children_are_left_alone_and_told(tmp_path: Path, text: str, tier
     assert (result.status, result.span) == ("ok", "process"), result
     line = "the program forked 1 child that connected or ran a loop: what came of it is not observed"
     assert (line in result.warnings) == told, result.warnings
+    assert not any("failed" in warning for warning in result.warnings), result.warnings  # no table of the parent's was opened in the child
     (place,) = tmp_path.glob("trial-*")
     assert {path.suffix for path in place.iterdir()} <= {".npy", ".json", ".out", ".err"}
     assert not any(path.is_dir() for path in place.iterdir())

@@ -62,7 +62,7 @@ def test_gates_decide_by_value(text: str, holds: list[str], unknown: list[str]) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "slope_ms", "slope_ms > x", "slope > 1", "a.slope_ms > 1", "__import__('os')", "slope_ms == 1", "slope_ms > 1; 2"]
+    "text", ["", "slope_ms", "slope_ms > x", "slope > 1", "a b.slope_ms > 1", "__import__('os')", "slope_ms == 1", "slope_ms > 1; 2"]
 )
 def test_wrong_gates_are_told(text: str) -> None:
     # anything but a comparison of a known value is one line that says what would be right
@@ -115,3 +115,12 @@ def test_a_gate_on_no_cause_is_told() -> None:
     # a name that no cause has would never hold: it is a mistake
     with pytest.raises(InputError, match="there is no cause 'libary_overhead'"):
         parse_gate("causes.libary_overhead.share > 0.5", {"library_overhead"})
+
+
+@pytest.mark.parametrize("name", ["client.py", "program/own"])
+def test_a_program_goes_by_its_own_name_too(name: str) -> None:
+    # as reports call it, or as diagnosis.json does; what holds is told by the first
+    program = msgspec.structs.replace(arm("program/own", 10), label="client.py")
+    held, left = parse_gate(f"{name}.slope_ms > 5").verdict(msgspec.structs.replace(DIAGNOSIS, arms=(program,)))
+    assert held == [f"client.py.slope_ms is 10: '{name}.slope_ms > 5' holds"]
+    assert left == []

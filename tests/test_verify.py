@@ -338,6 +338,19 @@ def test_live_targets_need_leave(tmp_path: Path) -> None:
     assert "more load" in (why(replace(real, pool=Pool(limit=50)), live=True) or "")
 
 
+def test_an_arm_stays_in_its_environment(tmp_path: Path) -> None:
+    # an intervention that swaps the client or the loop of an arm with an environment of its own would swap that, too: it is not run
+    own = replace(start(), arms=(Arm(client="aiohttp", requirements=("aiohttp==3.8.1",), label="old"),))
+    bench = Bench(
+        tmp_path, recorded(tmp_path, own, points_of(2.0, NS, 2)), 10.0, Targets(World().start), progress=Silent(), world=World(clock=Time())
+    )
+    assert bench.why_not(own, replace(own, pool=Pool(limit=2))) is None
+    assert (
+        bench.why_not(own, replace(own, arms=(Arm(client="aiohttp", loop="uvloop"),)))
+        == "it would take the arm out of the environment of its own"
+    )
+
+
 def test_a_difference_names_its_tables() -> None:
     # each changed key stands under its table's header; sweep and verification are no part of it
     before = start(pool=Pool(limit=5))
@@ -355,3 +368,4 @@ def test_a_slope_that_may_be_nothing_has_a_least_gain() -> None:
     )
     assert times_less(before, Estimate(value=0.1, low=-0.3, high=0.5)) == (pytest.approx(100), pytest.approx(18), None)
     assert times_less(before, Estimate(value=-0.1, low=-0.5, high=0.3)) == (pytest.approx(30), pytest.approx(30), None)
+    assert times_less(Estimate(value=18, low=-2, high=34), Estimate(value=-4, low=-10, high=6)) == (1, 1, None)

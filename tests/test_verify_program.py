@@ -84,7 +84,10 @@ def tried(folder: Path, settings: dict[str, object], *, ns: tuple[int, ...] = (8
 def test_a_remedy_is_confirmed_on_the_program_itself(tmp_path: Path) -> None:
     # where a semaphore's value is the cause, the same program with a larger one is found to grow less, and the change is told by the line of its code
     made = tried(tmp_path, {"workload.concurrency": None}, workload=SEEN)
-    assert (made.verdict, made.attempt.changes) == ("CONFIRMED", ("workload.concurrency: 4 → all at once (injected: knobs.semaphore = 0)",))
+    assert (made.verdict, made.attempt.changes) == (
+        "CONFIRMED",
+        ("requests under way at a time: 4 → all at once (injected: knobs.semaphore = 0)",),
+    )
     assert made.gain > 0.5
     place = Place(file="/x/client.py", line=10, text="async with gate:")
     assert code_changes(program(), [made], {"client_semaphore": place}) == (
@@ -162,13 +165,13 @@ def test_loopback(peer: str, own: bool) -> None:
 
 
 @pytest.mark.parametrize(("settings", "parts", "knobs", "line"), [
-    ({"pool.limit": 0}, {"pool": Pool(limit=5)}, Knobs(pool_limit=0), "pool.limit: 5 → 0 (no limit) (injected: knobs.pool_limit = 0)"),
-    ({"workload.concurrency": 9}, {"workload": SEEN}, Knobs(semaphore=9), "workload.concurrency: 4 → 9 (injected: knobs.semaphore = 9)"),
-    ({"pool.keepalive_s": None}, {"pool": Pool(keepalive_s=1)}, Knobs(keepalive=0), "pool.keepalive_s: 1 → default (injected: knobs.keepalive = 0)"),
-    ({"arms": (Arm(client="program", loop="uvloop"),)}, {}, Knobs(uvloop=True), "arms: program/own → program/uvloop (injected: knobs.uvloop = true)"),
-    ({"knobs.shared_tls": True}, {}, Knobs(shared_tls=True), "knobs.shared_tls: as the program has it → true, injected"),
-    ({"knobs.lock": False}, {}, Knobs(lock=False), "knobs.lock: true → false, injected"),
-    ({"knobs.semaphore": 0}, {}, Knobs(semaphore=0), "knobs.semaphore: as the program has it → 0 (everyone at once), injected"),
+    ({"pool.limit": 0}, {"pool": Pool(limit=5)}, Knobs(pool_limit=0), "connections in the pool: 5 → 0 (no limit) (injected: knobs.pool_limit = 0)"),
+    ({"workload.concurrency": 9}, {"workload": SEEN}, Knobs(semaphore=9), "requests under way at a time: 4 → 9 (injected: knobs.semaphore = 9)"),
+    ({"pool.keepalive_s": None}, {"pool": Pool(keepalive_s=1)}, Knobs(keepalive=0), "how long idle connections are kept, in seconds: 1 → default (injected: knobs.keepalive = 0)"),
+    ({"arms": (Arm(client="program", loop="uvloop"),)}, {}, Knobs(uvloop=True), "event loop: as the program has it → uvloop (injected: knobs.uvloop = true)"),
+    ({"knobs.shared_tls": True}, {}, Knobs(shared_tls=True), "TLS contexts that are made alike are one (injected: knobs.shared_tls = true)"),
+    ({"knobs.lock": False}, {}, Knobs(lock=False), "everyone passes locks at once (injected: knobs.lock = false)"),
+    ({"knobs.semaphore": 0}, {}, Knobs(semaphore=0), "nobody waits at a semaphore (injected: knobs.semaphore = 0)"),
     ({"knobs.delay": Delay(ms=3, place="client.py:14")}, {}, Knobs(delay=Delay(ms=3, place="client.py:14")),
      "knobs.delay: as the program has it → 3 ms at each client.py:14, injected"),
 ])  # fmt: skip

@@ -6,10 +6,10 @@ from collections import Counter
 from loopdiag.model.diagnosis import ArmDiagnosis, LoopLag, Overhead
 from loopdiag.model.document import Document
 from loopdiag.model.recording import Skipped
-from loopdiag.model.scenario import Scenario
 from loopdiag.model.timeline import Timeline
 from loopdiag.model.value import Value
 from loopdiag.report import format as fmt
+from loopdiag.report import programs
 from loopdiag.report.addresses import target_url
 
 PREDICTED = re.compile(r"^predicted [0-9.]+ m?s, ")
@@ -97,12 +97,18 @@ def reason(cell: Skipped) -> str:
     return fmt.clean(PREDICTED.sub("", why) if cell.predicted_s is not None else why)
 
 
+def trial_arm(document: Document, name: str) -> str:
+    """The arm of a trial as the rest of the report calls it: a program is one arm, whatever its trials' is called."""
+    arms = document.diagnosis.arms
+    return fmt.clean(arms[0].name if arms and programs.is_program(document) else name)
+
+
 def failed_trials(document: Document) -> list[tuple[str, str]]:
     """Trials that were run and did not end well, as (trial, fate)."""
     bad = (t for t in document.recording.trials if t.status != "ok" or t.errors)
     return [
         (
-            f"{fmt.clean(t.spec.arm.name)}, N = {t.spec.n}, {t.spec.tier}, repetition {t.spec.repetition}",
+            f"{trial_arm(document, t.spec.arm.name)}, N = {t.spec.n}, {t.spec.tier}, repetition {t.spec.repetition}",
             ": ".join(filter(None, ("requests failed" if t.status == "ok" else t.status, fmt.clean(t.why or ""), fmt.kinds(t.errors)))),
         )
         for t in bad
@@ -205,11 +211,32 @@ def repetitions(document: Document) -> tuple[tuple[int, ...], list[tuple[str, li
     cells = Counter((t.spec.arm.name, t.spec.n, t.spec.tier) for t in usable)
     values = tuple(sorted({*document.recording.scenario.sweep.n, *(t.spec.n for t in usable)}))
     names = dict.fromkeys((*(arm.name for arm in document.recording.scenario.arms), *(t.spec.arm.name for t in usable)))
-    return values, [(fmt.clean(a), [f"{cells[a, n, 'bare']} + {cells[a, n, 'timeline']}" for n in values]) for a in names]
+    return values, [(trial_arm(document, a), [f"{cells[a, n, 'bare']} + {cells[a, n, 'timeline']}" for n in values]) for a in names]
 
 
-def experiment(scenario: Scenario) -> list[tuple[str, str]]:
-    """The scenario in words: target, service, workload, pool."""
+def own_environments(document: Document) -> list[tuple[str, str]]:
+    """Each arm that ran in an environment of its own, and what was installed there."""
+    apart = {arm.name for arm in document.recording.scenario.arms if arm.apart}
+    return [
+        (
+            f"Versions of {fmt.clean(arm.arm)}",
+            ", ".join(f"{name} {version}" for name, version in arm.versions.items()) or "not known: no trial ended",
+        )
+        for arm in document.diagnosis.arms
+        if arm.arm in apart
+    ]
+
+
+def experiment(document: Document) -> list[tuple[str, str]]:
+    """What was run in words: target, service, workload, pool; of a user's program its command line and what it was seen to use."""
+    scenario = document.recording.scenario
+    if scenario.program is not None:
+        rows = [
+            ("Program", programs.command(document)),
+            ("Seen to use", programs.seen(document)),
+            ("Connects to", programs.peers(document)),
+        ]
+        return [(what, said) for what, said in rows if said]
     target, work, service = scenario.target, scenario.workload, scenario.target.service
     where = "a live server" if target.live else "the embedded server on loopback"
     tls = "TLS verified" if target.live else f"TLS {target.tls}"

@@ -4,26 +4,28 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from loopdiag.model.diagnosis import ArmDiagnosis, Point
+from loopdiag.model.diagnosis import ArmDiagnosis
 from loopdiag.model.document import Document
 from loopdiag.model.flame import Flame
-from loopdiag.model.law import Law
 from loopdiag.model.timeline import Timeline
 from loopdiag.report.content import largest
-from loopdiag.report.format import clean, law_form
+from loopdiag.report.format import clean
 from loopdiag.report.growth import main_flames
-from loopdiag.report.palette import CLIENT_HUES, LOOP_STYLES, client_index, loop_index
+from loopdiag.report.naming import named
+from loopdiag.report.reference import Beside, beside
 from loopdiag.report.static_flame import draw_flame
+from loopdiag.report.static_ladder import Steps, draw_ladders
+from loopdiag.report.static_laws import draw_arm
 from loopdiag.report.static_ledger import Bars, draw_ledger, ledger_bars
+from loopdiag.report.static_reference import draw_reference
 from loopdiag.report.static_waterfall import draw_waterfall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Subject = tuple[ArmDiagnosis, ...] | Bars | Timeline | Flame
+Subject = tuple[ArmDiagnosis, ...] | Beside | Steps | Bars | Timeline | Flame
 
-PRESCRIBED_DASH = (0, (9, 3.5))
 WIDE = 2000  # ratio of the ends of a logarithmic axis from which only powers of ten are labelled
 
 STYLE = {
@@ -47,11 +49,11 @@ STYLE = {
 
 def render(document: Document) -> str:
     """The scaling plot as SVG."""
-    return picture(document.diagnosis.arms, "svg").decode()
+    return picture(named(document).diagnosis.arms, "svg").decode()
 
 
 def write_figures(document: Document, folder: Path) -> list[Path]:
-    """Write the scaling plot, the ledgers, the waterfall of each arm's largest timeline and its slope flame graph into `folder`, each as SVG and PNG.
+    """Write the scaling plot, what was published beside it, the ledgers, each arm's largest waterfall and its flame graph into `folder`, as SVG and PNG.
 
     Returns:
         The files, in the order in which they were written; what the document does not hold is not drawn.
@@ -60,8 +62,12 @@ def write_figures(document: Document, folder: Path) -> list[Path]:
         OSError: `folder` cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    document = named(document)
     drawn: list[tuple[str, Subject]] = [("scaling", document.diagnosis.arms)]
-    bars = ledger_bars(document)
+    published, bars = beside(document), ledger_bars(document)
+    drawn += [("reference", published)] if published else []
+    climbed = tuple(ladder for ladder in document.diagnosis.ladders if ladder.rungs)
+    drawn += [("ladder", Steps(ladders=climbed))] if climbed else []
     drawn += [("ledger", bars)] if bars.rows else []
     drawn += [(f"waterfall-{file_name(line.arm)}", line) for line in largest(document)]
     drawn += [(f"flame-{file_name(arm)}", flame) for arm, flame in main_flames(document).items()]
@@ -80,7 +86,7 @@ def file_name(arm: str) -> str:
 
 
 def picture(subject: Subject, kind: str) -> bytes:
-    """One figure as a file: a waterfall, a flame graph, or the arms' scaling plot; no date, no version, so that it is reproducible."""
+    """One figure as a file: a waterfall, a flame graph, ledgers, published panels, or the arms' scaling plot; no date, no version, so that it is reproducible."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -93,6 +99,10 @@ def picture(subject: Subject, kind: str) -> bytes:
             draw_waterfall(figure, subject)
         elif isinstance(subject, Flame):
             draw_flame(figure, subject)
+        elif isinstance(subject, Beside):
+            draw_reference(figure, subject)
+        elif isinstance(subject, Steps):
+            draw_ladders(figure, subject)
         elif isinstance(subject, Bars):
             draw_ledger(figure, subject)
         else:
@@ -129,33 +139,6 @@ def draw_key(figure: "Figure", panel: "Axes", arms: tuple[ArmDiagnosis, ...]) ->
         figure.legend(*panel.get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=4.5)
     else:
         panel.legend(loc="upper left", handlelength=3)
-
-
-def draw_arm(panel: "Axes", arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> None:
-    """One arm, and its prescription where it was measured: hue by client, dash and marker by loop, long dashes and diamonds for the prescription."""
-    colour = CLIENT_HUES[client_index(arms, arm)][0]
-    _, filled, dash, marker = LOOP_STYLES[loop_index(arms, arm)]
-    draw_law(panel, clean(arm.arm), arm.law, arm.points, (colour, filled, dash, marker))
-    found = arm.prescription
-    if found is not None and found.points:
-        law = found.law or Law(form="")
-        draw_law(panel, f"{clean(arm.arm)}, prescribed", law, found.points, (colour, filled, PRESCRIBED_DASH, "D"))
-
-
-def draw_law(panel: "Axes", name: str, law: Law, points: tuple[Point, ...], look: tuple[str, bool, Any, str]) -> None:
-    """Trials, fitted curve and band."""
-    colour, filled, dash, marker = look
-    trials = [(point.n, seconds) for point in points for seconds in point.total_s]
-    if law.curve:
-        n, fitted, low, high = zip(*law.curve, strict=True)
-        panel.fill_between(n, low, high, color=colour, alpha=0.14, linewidth=0)
-        panel.plot(n, fitted, color=colour, linestyle=dash, linewidth=1.3)
-    marks: dict[str, Any] = {"marker": marker, "color": colour, "markerfacecolor": colour if filled else "white"}
-    if trials:
-        panel.plot(*zip(*trials, strict=True), linestyle="", markersize=3.6, markeredgewidth=0.8, **marks)
-    # One legend entry for the line and its marks.
-    label = f"{name}   {clean(law_form(law))}"
-    panel.plot([], [], linestyle=dash if law.curve else "", markersize=4, linewidth=1.3, label=label, **marks)
 
 
 def log_axes(panel: "Axes", arms: tuple[ArmDiagnosis, ...]) -> None:

@@ -8,6 +8,7 @@ from loopdiag.model.document import Document
 from loopdiag.model.law import Estimate
 from loopdiag.report import format as fmt
 
+YES = "1: yes"  # the unit of a figure that is 1 for yes and 0 for no
 HEALTHY = "none"  # the name of the answer that nothing grows
 
 #: verdict → (its mark, what it means)
@@ -72,6 +73,15 @@ def capital(text: str) -> str:
     return said[:1].upper() + said[1:]
 
 
+def because(cause: CauseFound) -> str:
+    """Why the verdict is what it is, as a sentence; where it was left open, what would settle it."""
+    if cause.verdict == "INCONCLUSIVE" and "too wide an interval" in cause.why:
+        return capital(f"{cause.why}; a larger --budget, or a quieter machine, makes it narrower")
+    if cause.verdict == "NOT_TRIED" and cause.why.endswith("that were left"):
+        return capital(f"{cause.why}: give it a larger --budget")
+    return capital(cause.why)
+
+
 def slopes(arm: ArmDiagnosis, cause: CauseFound) -> list[tuple[str, Estimate]]:
     """Before, predicted and measured, in ms per request, as far as they are known; nothing for a step, and where there is nothing to compare with."""
     if (cause.predicted is None and cause.effect is None) or cause.offset_ms is not None:
@@ -98,7 +108,11 @@ def figure(evidence: Evidence) -> str:
     unit = "" if evidence.unit == "1" else fmt.clean(evidence.unit)
     if evidence.unit == "share" or (evidence.unit == "1" and "share" in evidence.what):
         return fmt.percent(evidence.value)
+    if unit == YES:
+        return "yes" if evidence.value else "no"
     whole = float(evidence.value).is_integer() and abs(evidence.value) < 1e15
+    if evidence.value == 1 and unit.isalpha() and unit.endswith("s") and len(unit) > len("ms "):
+        unit = unit.removesuffix("s")  # 1 request, but 1 ms
     value = f"{evidence.value:.0f}" if whole else fmt.significant(evidence.value)
     return f"{value} {unit}".rstrip()
 
@@ -146,8 +160,10 @@ def outcome(arm: ArmDiagnosis, cause: CauseFound) -> str:
 
 
 def faster(prescription: Prescription) -> str:
-    """How many times less a request costs."""
-    return f"{fmt.between(prescription.speedup, prescription.speedup_low, prescription.speedup_high)} ×"
+    """How many times less a request costs; empty where nothing of that is sure."""
+    if prescription.speedup_high is None and prescription.speedup_low is not None:  # the slope that is left may be 0
+        return f"at least {fmt.significant(prescription.speedup_low)} × " if prescription.speedup_low > 1 else ""
+    return f"{fmt.between(prescription.speedup, prescription.speedup_low, prescription.speedup_high)} × "
 
 
 def gain(arm: ArmDiagnosis, prescription: Prescription) -> str:
@@ -155,10 +171,11 @@ def gain(arm: ArmDiagnosis, prescription: Prescription) -> str:
     # Beside the base that ran with the changes, where there is one: the speed-up is measured against it.
     base = next((cause.base for cause in arm.causes if cause.verdict == "CONFIRMED" and cause.base is not None), arm.slope_ms)
     before = f"{fmt.estimate(base)} → " if base is not None else ""
-    law = (
-        f", T(N) = {fmt.formula(fmt.law_form(prescription.law))}" if prescription.law is not None and prescription.law.coefficients else ""
-    )
-    return f"{faster(prescription)} less per request: {before}{fmt.estimate(prescription.slope_ms)} ms/request{law}"
+    law = ""
+    if prescription.law is not None and prescription.law.coefficients:
+        now, was = (fmt.formula(fmt.law_form(each)) for each in (prescription.law, arm.law))
+        law = f", T(N) = {now}" + (f" instead of {was}" if arm.law.coefficients and was != now else "")
+    return f"{faster(prescription)}less per request: {before}{fmt.estimate(prescription.slope_ms)} ms/request{law}"
 
 
 def diff_lines(text: str) -> list[tuple[str, str]]:

@@ -106,9 +106,10 @@ def exponent(value: float | None) -> str:
 
 
 def top_lines(document: Document, most: int, width: int) -> dict[str, list[str]]:
-    """Arm → its first top rows as lines of at most `width` characters: own slope, exponent, class, function, file."""
+    """Arm → its first top rows as lines of at most `width` characters: own slope, exponent, class, function, file; without those that may as well not grow."""
     made = {}
-    for arm, rows in document.top.items():
+    for arm, found in document.top.items():
+        rows = [row for row in found if row.self_low is None or row.self_low > 0]
         cells = [
             (fmt.between(r.self_us, r.self_low, r.self_high), exponent(r.exponent), one_line(r.code), one_line(r.function))
             for r in rows[:most]

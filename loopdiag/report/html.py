@@ -6,9 +6,10 @@ from importlib.resources import files
 from string import Template
 
 from loopdiag.model.document import Document
-from loopdiag.report import content
+from loopdiag.report import content, programs
 from loopdiag.report.account_style import account_style
 from loopdiag.report.markup import Markup, join, tag
+from loopdiag.report.naming import named
 from loopdiag.report.page_data import embedded
 from loopdiag.report.page_sections import sections
 from loopdiag.report.palette import class_style
@@ -78,9 +79,11 @@ def head(document: Document) -> Markup:
     """Scenario, question and the answer."""
     diagnosis, run, answer = document.diagnosis, document.recording, content.answer(document)
     when = tag("p", f"{diagnosis.scenario} · {run.started} · loopdiag {run.loopdiag}", class_="when")
+    told = programs.command(document)
     return join(
         (
             when,
+            tag("p", tag("code", told), f" · {programs.seen(document)}", class_="when") if told else None,
             tag("p", diagnosis.question, class_="question"),
             tag("h1", answer, id="answer", class_="long" if len(answer) > LONG else None),
         )
@@ -89,6 +92,7 @@ def head(document: Document) -> Markup:
 
 def render(document: Document) -> str:
     """The whole page."""
+    document = named(document)
     style, code = asset("page.css") + asset("answer.css") + class_style() + account_style(), script()
     # The policy is made of hashes of the very text between the tags, so the template puts nothing around it.
     return Template(asset("page.html")).substitute(

@@ -42,7 +42,7 @@ def card(arm: ArmDiagnosis, cause: CauseFound) -> Markup:
     told = [tag("p", tag("code", findings.placed(cause)), class_="place")] if cause.place is not None else []
     told += [
         tag("p", text, class_=kind)
-        for text, kind in ((cause.detail, "detail"), (cause.title, "lead"), (findings.capital(cause.why), "because"))
+        for text, kind in ((cause.detail, "detail"), (cause.title, "lead"), (findings.because(cause), "because"))
         if text
     ]
     rows = [("Changed", lines(cause.changes)), ("Remedy", tag("span", findings.capital(cause.remedy)) if cause.remedy else None)]

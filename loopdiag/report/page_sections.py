@@ -2,13 +2,15 @@
 
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
-from loopdiag.report import content
+from loopdiag.report import content, programs
 from loopdiag.report import format as fmt
 from loopdiag.report.markup import Markup, join, tag
 from loopdiag.report.page_answer import over_n, why
 from loopdiag.report.page_code import code
 from loopdiag.report.page_compare import comparison
+from loopdiag.report.page_ladder import ladder
 from loopdiag.report.page_parts import bullets, needs_script, pairs, section, table
+from loopdiag.report.page_reference import posted
 
 TRACKS = "Requests in flight, the pool's queue, the event loop and the garbage collector, on the waterfall's time axis"
 KEYS = (
@@ -29,6 +31,8 @@ def sections(document: Document) -> Markup:
             not_measured(document),
             warnings(document),
             scaling(document),
+            ladder(document),
+            posted(document),
             over_n(document),
             waterfall(document),
             code(document),
@@ -54,7 +58,9 @@ def arms(document: Document) -> Markup:
     """The table of arms, and what its cells cannot say."""
     if not document.diagnosis.arms:
         return section("arms", "Arms", tag("p", "No arm has a usable trial."))
-    heads = ("Arm", "Law of T(N)", "Slope, ms/request", "Exponent", "Errors", "Connections/request", "Server used")
+    program = programs.is_program(document)
+    used = () if program else ("Server used",)  # nobody sees into a user's server
+    heads = ("Program" if program else "Arm", "Law of T(N)", "Slope, ms/request", "Exponent", "Errors", "Connections/request", *used)
     rows = [
         (
             row.arm,
@@ -64,13 +70,14 @@ def arms(document: Document) -> Markup:
             tag("span", row.errors, class_="alert") if row.errors != "0" else row.errors,
             join((row.connections, tag("small", f"{row.reused} reused") if row.reused != fmt.DASH else None)),
             tag("span", row.utilisation, class_="alert") if row.busy else row.utilisation,
-        )
+        )[: len(heads)]
         for row in content.arm_rows(document)
     ]
     lead = "T runs from the creation of the first task to the end of the last response, in trials without instruments. Intervals are 95 %."
+    lead = f"{programs.timed(document)} Intervals are 95 %." if program else lead
     notes = content.arm_notes(document)
-    shown = table(heads, rows, kind="stack", numbers=5, caption="Law, slope and exponent of each arm")
-    return section("arms", "Arms", shown, bullets(notes, "notes") if notes else None, lead=lead)
+    shown = table(heads, rows, kind="stack", numbers=len(heads) - 2, caption="Law, slope and exponent of each arm")
+    return section("arms", "The law" if program else "Arms", shown, bullets(notes, "notes") if notes else None, lead=lead)
 
 
 def not_measured(document: Document) -> Markup:
@@ -238,6 +245,7 @@ def environment(document: Document) -> Markup:
         ("CPU time stolen", fmt.percent(seen.steal_share)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in seen.versions.items()) or fmt.DASH),
     ]
+    rows += content.own_environments(document)
     return section("environment", "Environment", pairs(rows), bullets(seen.notes, "notes") if seen.notes else None)
 
 
@@ -247,7 +255,7 @@ def method(document: Document) -> Markup:
     spent = sum(t.total_s or 0.0 for t in run.trials)
     asked = f"slope's half-width {fmt.percent(sweep.precision)}; {sweep.repetitions} to {sweep.max_repetitions} repetitions, {sweep.warmups} warm-up"
     rows = [
-        *content.experiment(run.scenario),
+        *content.experiment(document),
         ("Trials", f"{fmt.count(len(run.trials), 'trial')}, a fresh process each, shuffled and interleaved; plan seed {run.plan_seed}"),
         ("Asked precision", asked),
         ("Budget", f"{fmt.seconds(sweep.budget_s)}; the timed parts of all trials took {fmt.seconds(spent)}"),

@@ -78,8 +78,10 @@ CHANGE_COLOURS = MappingProxyType({"more": ("#c8371b", "#ff7a59"), "less": ("#21
 
 
 def client_index(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> int:
-    """The place of the arm's client among the clients, in the order of the arms."""
-    return list(dict.fromkeys(a.client for a in arms)).index(arm.client) % len(CLIENT_HUES)
+    """The place of the arm's client among the clients, in the order of the arms; of several with one client and loop, each but the first counts as a client."""
+    first = {(a.client, a.loop): a.arm for a in reversed(arms)}
+    own = [a.client if first[a.client, a.loop] == a.arm else a.arm for a in arms]
+    return list(dict.fromkeys(own)).index(own[[a.arm for a in arms].index(arm.arm)]) % len(CLIENT_HUES)
 
 
 def loop_index(arms: tuple[ArmDiagnosis, ...], arm: ArmDiagnosis) -> int:

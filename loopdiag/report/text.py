@@ -5,11 +5,13 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from loopdiag.model.document import Document
-from loopdiag.report import content
+from loopdiag.report import content, programs
 from loopdiag.report.format import clean, plain_ascii
 from loopdiag.report.growth import main_flames, sentence, top_lines
+from loopdiag.report.naming import named
 from loopdiag.report.text_answer import answers
 from loopdiag.report.text_compare import compared
+from loopdiag.report.text_ladder import climbed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,7 +57,10 @@ def parts(document: Document, width: int) -> Iterable["RenderableType"]:
     """The report from top to bottom."""
     from rich.text import Text
 
+    document = named(document)
     yield Text(content.answer(document), style="bold")
+    if run := " · ".join(filter(None, (programs.command(document), programs.seen(document)))):
+        yield Text(run, style="dim")
     if said := content.partial(document):
         yield ""
         yield Text(said, style="yellow")
@@ -63,11 +68,13 @@ def parts(document: Document, width: int) -> Iterable["RenderableType"]:
     if document.diagnosis.arms:
         yield ""
         yield from [arms_table(document)] if width >= NARROW else arm_lines(document)
-        yield Text("T: first task created to last response ended, bare trials. Intervals: 95 %.", style="dim")
+        yield Text(f"{programs.timed(document)} Intervals: 95 %.", style="dim")
     yield from listing("", content.arm_notes(document))
+    yield from listing("", (f"{what}: {found}" for what, found in content.own_environments(document)))
     if document.diagnosis.comparison is not None:
         yield ""
         yield from compared(document.diagnosis.comparison)
+    yield from climbed(document)
     yield from listing(content.LOOPS, content.loop_lines(document))
     yield from grown(document, width)
     yield from listing("Not measured", (f"{what}: {why}" for what, why in content.not_measured(document)))
@@ -95,12 +102,15 @@ def arms_table(document: Document) -> "RenderableType":
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     rows = content.arm_rows(document)
     # The arm gives way last: up to a quarter of the line it is never folded.
-    table.add_column("arm", overflow="fold", min_width=min(WIDTH // 4, max(len(row.arm) for row in rows)))
+    table.add_column(
+        "program" if programs.is_program(document) else "arm", overflow="fold", min_width=min(WIDTH // 4, max(len(row.arm) for row in rows))
+    )
     table.add_column("law of T(N)", overflow="fold")
-    for head in NUMBERS:
+    heads = NUMBERS[:-1] if programs.is_program(document) else NUMBERS  # nobody sees into a user's server
+    for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        numbers = (row.slope, row.exponent, row.errors, row.connections, row.utilisation)
+        numbers = (row.slope, row.exponent, row.errors, row.connections, row.utilisation)[: len(heads)]
         # A lopsided interval takes a line of its own, so that 80 columns hold two of them.
         table.add_row(plain(row.arm), plain(row.law), *(plain(number.replace(" [", "\n[")) for number in numbers))
     return table
@@ -110,7 +120,8 @@ def arm_lines(document: Document) -> Iterable["RenderableType"]:
     """The table of arms as text, for a narrow terminal."""
     for row in content.arm_rows(document):
         facts = (f"{row.slope} ms/request", f"exponent {row.exponent}", f"{row.errors} errors", f"{row.connections} connections/request")
-        yield plain(f"{row.arm}: {row.law}; {'; '.join(facts)}; server used {row.utilisation}")
+        used = "" if programs.is_program(document) else f"; server used {row.utilisation}"
+        yield plain(f"{row.arm}: {row.law}; {'; '.join(facts)}{used}")
 
 
 def plain(cell: str) -> "RenderableType":

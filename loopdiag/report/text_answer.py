@@ -113,7 +113,7 @@ def block(arm: ArmDiagnosis, cause: CauseFound, number: int) -> Iterable["Render
         f"  {share} {findings.whole(cause)}" if share else "",
     )
     yield indented(head)
-    said = [("", findings.slopes_line(arm, cause)), ("", findings.capital(cause.why)), ("changed ", "; ".join(cause.changes))]
+    said = [("", findings.slopes_line(arm, cause)), ("", findings.because(cause)), ("changed ", "; ".join(cause.changes))]
     said.append(("evidence ", "; ".join(f"{what} {figure}" for what, figure in findings.evidence(cause))))
     said.append(("remedy ", cause.remedy))
     for what, text in said:

@@ -7,6 +7,7 @@ from loopdiag.model.comparison import Comparison
 from loopdiag.model.diagnosis import Diagnosis
 from loopdiag.report import comparing
 from loopdiag.report.findings import capital
+from loopdiag.report.naming import relabelled
 from loopdiag.report.text_answer import indented
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ def render_comparison(diagnosis: Diagnosis, *, width: int = 80, colour: bool = F
     """The comparison that a diagnosis holds, for a terminal of `width` columns; nothing where it holds none."""
     from loopdiag.report.text import printed
 
-    return "" if diagnosis.comparison is None else printed(compared(diagnosis.comparison), width=width, colour=colour)
+    comparison = relabelled(diagnosis).comparison
+    return "" if comparison is None else printed(compared(comparison), width=width, colour=colour)

@@ -12,6 +12,12 @@ HONEST = ("none", "event_loop_saturated", "library_overhead", "gc_pauses")  # wh
 ONE_AT_A_TIME = ("server_concurrency_limit",)  # what a server of one core is, to whom cannot look inside
 PLAIN, TRUSTING = ("{n}", "{url}"), ("{n}", "{url}", "{ca}")
 PROGRAM_S = 30.0  # of measuring: each trial is a fresh interpreter
+VERIFY_S = 25.0  # of those that are verified, too
+#: one script a cause that a knob takes away
+VERIFIED = frozenset({
+    "pool_inventory", "sem_crawler", "threads_requests", "lock_token", "pacing_sleep", "polling_result", "block_sleep", "cpu_json", "gc_tree", "debug_run",
+    "reuse_session_each", "context_httpx_each", "dns_uncached", "ipv6_first", "gap_events", "server_slots",
+})  # fmt: skip
 SERIAL = (4, 8, 16, 24, 32)
 HUNDREDS = (20, 40, 80, 120, 200)
 WIDE = (20, 40, 80, 140, 200)
@@ -28,7 +34,7 @@ def _program(  # noqa: PLR0913, PLR0917 - the columns of a table
 ) -> Row:
     return Row(
         name=f"program-{script.replace('_', '-')}", kind="program", truth=(cause,), arm=seen, n=n, keys=keys, accept=accept, script=script,
-        arguments=arguments, why=f"{script}.py says it.", budget_s=PROGRAM_S, verified=False,
+        arguments=arguments, why=f"{script}.py says it.", budget_s=PROGRAM_S, verified=script in VERIFIED, verify_s=VERIFY_S,
     )  # fmt: skip
 
 

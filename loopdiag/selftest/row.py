@@ -63,6 +63,8 @@ class Effort(Value, frozen=True, kw_only=True):
 
     def verifies(self, row: Row) -> bool:
         """Whether the row's causes are verified."""
+        if self.quick and row.script:
+            return False  # a user's program takes longer to be run
         return self.verify and row.verified and (self.verified is None or any(cause in self.verified for cause in row.truth))
 
     def budget_s(self, row: Row) -> float:

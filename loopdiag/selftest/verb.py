@@ -10,7 +10,7 @@ from loopdiag.selftest.campaign import MATRIX, Campaign, Say, silent
 from loopdiag.selftest.matrix import render
 from loopdiag.selftest.plants import chosen
 from loopdiag.selftest.rates import Summary
-from loopdiag.selftest.row import Effort, Row, scenario
+from loopdiag.selftest.row import Effort, Row
 from loopdiag.selftest.steps import Real, Steps
 
 #: causes that a quick run verifies: a limit, and CPU
@@ -64,10 +64,9 @@ def selftest(  # noqa: PLR0913 - the options of the command line
 
 def _scale(budget: str, effort: Effort, rows: tuple[Row, ...]) -> float:
     """By what every row's budgets are stretched, so that all rows together take as long as is asked."""
-    from loopdiag.lab.scenario_file import apply_overrides
+    from loopdiag.lab.scenario_overrides import budget_seconds
 
-    asked_s = apply_overrides(scenario(rows[0], effort), n=None, arms=None, budget=budget).sweep.budget_s
-    return asked_s / sum(effort.expected_s(row) for row in rows)
+    return budget_seconds(budget) / sum(effort.expected_s(row) for row in rows)
 
 
 def _command() -> str:

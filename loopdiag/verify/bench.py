@@ -64,19 +64,24 @@ class Bench:
         """Why a changed scenario must not, or cannot, be run; None where it can."""
         if base.program is not None:
             return self._why_not_program(base, treated)
+        if any(arm.apart for arm in base.arms) and treated.arms != base.arms:
+            return "it would take the arm out of the environment of its own"
         # a key that an intervention has made idle does no harm
         faults = [fault for fault in scenario_faults(treated, set()) if not fault.message.startswith("has no effect")]
         if faults:
             return f"its changed scenario is wrong: {faults[0].key}: {faults[0].message}"
-        if treated.target.live and not self.live:
-            return f"{treated.target.url} is somebody's live server: without --live nothing is sent there"
-        if treated.target.live and heavier(base, treated):
-            return "it would put more load on a live server than the run itself did"
+        if treated.target.live and (why := self._why_not_live(base, treated)):
+            return why
         try:
             campaign.check(treated, live_allowed=self.live)
         except LoopdiagError as fault:
             return f"its changed scenario cannot run here: {fault.faults[0]}"
         return None
+
+    def _why_not_live(self, base: Scenario, treated: Scenario) -> str | None:
+        if not self.live:
+            return f"{treated.target.url} is somebody's live server: without --live nothing is sent there"
+        return "it would put more load on a live server than the run itself did" if heavier(base, treated) else None
 
     def _why_not_program(self, base: Scenario, treated: Scenario) -> str | None:
         if treated.knobs == base.knobs:

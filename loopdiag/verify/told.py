@@ -178,7 +178,9 @@ def times_less(before: Estimate, after: Estimate) -> tuple[float, float | None, 
     The interval is that of the difference of logarithms, each slope's relative half-width taken as its own.
     """
     if after.value <= 0 or (after.low is not None and after.low <= 0):
-        least = (before.low or before.value) / after.high if after.high is not None and after.high > 0 else 1.0
+        sure = before.value if before.low is None else before.low
+        # what is adopted surely takes something away
+        least = max(1.0, sure / after.high) if after.high is not None and after.high > 0 else 1.0
         value = before.value / after.value if after.value > 0 else least
         return value, min(value, least), None
     value = before.value / after.value

@@ -127,6 +127,7 @@ class Waterfall {
   }
 
   paint() {
+    if (!this.base.width || !this.base.height) return; // not laid out: a window without a width, as while it is being printed
     const began = performance.now();
     if (this.stale) {
       paintBase(this.base, this.line, this.phases, this);
