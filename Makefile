@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench selftest bless clean
+.PHONY: run test check bench selftest bless example why-linear clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("loopdiag needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -31,11 +31,26 @@ check: $(VENV)/.dev ## lint, format, types, layers
 bench: $(VENV)/.dev ## speed, as interleaved ratios with intervals
 	$(BIN)/python benchmarks/run.py
 
-selftest: $(VENV)/.dev ## how often planted causes are named; up to 90 minutes
+selftest: $(VENV)/.dev ## how often planted causes are named; up to 97 minutes
 	$(BIN)/loopdiag selftest
 
 bless: $(VENV)/.dev ## renew what is generated: schemas, golden files
 	$(BIN)/python -m pytest --bless
+
+example: $(VENV)/.dev ## the committed example: one run of the post's four programs
+	rm -rf build/example
+	$(BIN)/loopdiag run scenarios/blog.toml --out build/example
+	$(BIN)/python docs/example.py build/example reports/example
+
+BUDGET ?= 8m
+STORY = blog stack-2021 go go-h2 ladder
+why-linear: $(VENV)/.dev ## every number of docs/why-linear.md, measured again: 40 minutes of a quiet machine
+	mkdir -p docs/figures
+	$(BIN)/python benchmarks/ca_bundle.py --json > docs/figures/ca-bundle.json
+	$(BIN)/python benchmarks/poller.py --json docs/figures/poller.json --figure docs/figures/poller.png
+	rm -rf $(STORY:%=build/%)
+	for name in $(STORY); do $(BIN)/loopdiag run scenarios/$$name.toml --budget $(BUDGET) --out build/$$name || exit 1; done
+	$(BIN)/python docs/fill.py $(STORY:%=build/%)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
