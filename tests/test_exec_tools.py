@@ -118,4 +118,4 @@ def test_a_real_program_is_run_seen_and_reported(tool: Tool, target: str, tmp_pa
     (arm,) = document.diagnosis.arms
     assert arm.slope_ms is not None
     assert arm.ledger
-    assert "program/own" in pipeline.report(document, folder).read_text(encoding="utf-8")
+    assert arm.name in pipeline.report(document, folder).read_text(encoding="utf-8")
