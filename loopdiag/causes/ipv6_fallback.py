@@ -13,12 +13,11 @@ from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.program_seen import Connects
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import Effect, claim, of_accounts
+from loopdiag.causes.connecting import seen, stepped
 from loopdiag.causes.figures import figure
-from loopdiag.causes.programs import observed, within
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
-from loopdiag.model.law import Estimate, NotEnough
+from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Scenario
 
 #: of the connections
@@ -35,25 +34,22 @@ class Ipv6Fallback:
 
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """What connecting holds of the slope; and the step that the first connection makes."""
-        timeline = observed(evidence)
-        seen = views.connects(timeline) if timeline is not None else None
-        if timeline is None or seen is None or not _fall_back(seen):
+        found = seen(evidence)
+        if found is None or not _fall_back(found[1]):
             return None
+        timeline, made = found
         fewest = views.connects(evidence.timelines[0])
         if fewest is not None and not _fall_back(fewest):
             return None  # an address that never answers does not, however few connect; one that fails under load is another's
-        found = of_accounts(evidence, "connect")
-        effect = found if isinstance(found, Effect) else within(evidence, 0.0, 0.0)
-        step = seen.median_ns / 1e6
+        step = made.median_ns / 1e6
         figures = [
-            figure(f"connections at N = {timeline.n}", seen.count, "connections"),
-            figure("that took as long as a fallback", seen.fallback, "connections"),
-            figure("for which several addresses were tried", seen.several_addresses, "connections"),
+            figure(f"connections at N = {timeline.n}", made.count, "connections"),
+            figure("that took as long as a fallback", made.fallback, "connections"),
+            figure("for which several addresses were tried", made.several_addresses, "connections"),
             figure("TCP connect, median", step, "ms"),
         ]
         remedy = "take the address family that works (IPv4), or have the resolver put it first"
-        offset = Estimate(value=step, low=step * (1 - DOUBT), high=step * (1 + DOUBT), unit="ms")
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, offset_ms=offset, place=views.made_at(timeline))
+        return stepped(self, evidence, timeline, step_ms=step, doubt=DOUBT, figures=figures, remedy=remedy)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """IPv4 alone."""
@@ -61,8 +57,8 @@ class Ipv6Fallback:
         return None if scenario.program is None else change(scenario, {"knobs.ipv4_only": True})
 
 
-def _fall_back(seen: Connects) -> bool:
-    return seen.count > 0 and seen.fallback >= LEAST * seen.count
+def _fall_back(made: Connects) -> bool:
+    return made.count > 0 and made.fallback >= LEAST * made.count
 
 
 CAUSE = Ipv6Fallback()

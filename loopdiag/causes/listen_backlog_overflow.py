@@ -13,12 +13,11 @@ from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.program_seen import Connects
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import Effect, claim, of_accounts
+from loopdiag.causes.connecting import seen, stepped
 from loopdiag.causes.figures import figure
-from loopdiag.causes.programs import observed, within
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
-from loopdiag.model.law import Estimate, NotEnough
+from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Scenario
 
 DOUBT = 0.2
@@ -35,31 +34,28 @@ class ListenBacklogOverflow:
 
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The step that the slowest connection makes, and what connecting holds of the slope."""
-        timeline = observed(evidence)
-        seen = views.connects(timeline) if timeline is not None else None
-        if timeline is None or seen is None or not (_repeated(seen) or self._diverted(evidence, seen)):
+        found = seen(evidence)
+        if found is None or not (_repeated(found[1]) or self._diverted(evidence, found[1])):
             return None
-        found = of_accounts(evidence, "connect")
-        effect = found if isinstance(found, Effect) else within(evidence, 0.0, 0.0)
-        longest = seen.longest_ns / 1e6
+        timeline, made = found
+        longest = made.longest_ns / 1e6
         figures = [
-            figure(f"connections at N = {timeline.n}", seen.count, "connections"),
-            figure("that took as long as a repeated first packet", seen.repeated_syn, "connections"),
-            figure("that took as long as a try of the next address", seen.fallback, "connections"),
+            figure(f"connections at N = {timeline.n}", made.count, "connections"),
+            figure("that took as long as a repeated first packet", made.repeated_syn, "connections"),
+            figure("that took as long as a try of the next address", made.fallback, "connections"),
             figure("the longest TCP connect", longest, "ms"),
         ]
-        if seen.retransmits is not None:
-            figures.append(figure("segments sent again", seen.retransmits, "segments"))
+        if made.retransmits is not None:
+            figures.append(figure("segments sent again", made.retransmits, "segments"))
         remedy = "open fewer connections at a time, or give the server a larger listening queue"
-        offset = Estimate(value=longest, low=longest * (1 - DOUBT), high=longest * (1 + DOUBT), unit="ms")
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, offset_ms=offset, place=views.made_at(timeline))
+        return stepped(self, evidence, timeline, step_ms=longest, doubt=DOUBT, figures=figures, remedy=remedy)
 
     @staticmethod
-    def _diverted(evidence: Evidence, seen: Connects) -> bool:
+    def _diverted(evidence: Evidence, made: Connects) -> bool:
         """Whether some connections, and none of them at the smallest N, went to the server's next address instead of waiting for the first packet's repetition."""
         first = views.connects(evidence.timelines[0])
-        some = seen.fallback > 0 and seen.longest_ns > LONG * (seen.median_ns if first is None else first.median_ns)
-        return some and seen.several_addresses > 0 and first is not None and not first.fallback
+        some = made.fallback > 0 and made.longest_ns > LONG * (made.median_ns if first is None else first.median_ns)
+        return some and made.several_addresses > 0 and first is not None and not first.fallback
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Few connections at a time."""
@@ -67,8 +63,8 @@ class ListenBacklogOverflow:
         return None if scenario.program is None else change(scenario, {"knobs.pool_limit": 10})
 
 
-def _repeated(seen: Connects) -> bool:
-    return seen.repeated_syn > 0 and seen.retransmits != 0
+def _repeated(made: Connects) -> bool:
+    return made.repeated_syn > 0 and made.retransmits != 0
 
 
 CAUSE = ListenBacklogOverflow()

@@ -37,8 +37,11 @@ class Places:
         self._known: list[CodeType] = []  # keeps them alive, so that no other code gets their identity
         self._tool: str | None = None
 
-    def of_frame(self, frame: "FrameType | None") -> int:
-        """The innermost line of the program's from `frame` outwards; 0: there is none below the loop's run."""
+    def of_frame(self, frame: "FrameType | None", *, through_clients: bool = True) -> int:
+        """The innermost line of the program's from `frame` outwards; 0: there is none below the loop's run.
+
+        Without `through_clients`, -1 where an HTTP client's library stands between the frame and the program: what is done there is the library's own.
+        """
         classes = self._classes
         while frame is not None:
             code = frame.f_code
@@ -49,25 +52,14 @@ class Places:
                 return self._numbers.get(id(code) << 20 | frame.f_lasti & 0xFFFFFF, 0) or self._number(code, frame)
             if known == STOP:
                 return 0
+            if known == CLIENT and not through_clients:
+                return -1
             frame = frame.f_back
         return 0
 
     def of_own(self, frame: "FrameType | None") -> int:
-        """As `of_frame`; -1 where an HTTP client's library stands between the frame and the program: what is done there is the library's own."""
-        classes = self._classes
-        while frame is not None:
-            code = frame.f_code
-            known = classes.get(id(code))
-            if known is None:
-                known = self._classify(frame)
-            if known == PROGRAM:
-                return self._numbers.get(id(code) << 20 | frame.f_lasti & 0xFFFFFF, 0) or self._number(code, frame)
-            if known == CLIENT:
-                return -1
-            if known == STOP:
-                return 0
-            frame = frame.f_back
-        return 0
+        """As `of_frame`, but not through a client's library."""
+        return self.of_frame(frame, through_clients=False)
 
     def of_line(self, frame: "FrameType") -> int:
         """The line of `frame` itself, whoever's it is."""

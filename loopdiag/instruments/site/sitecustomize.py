@@ -29,21 +29,25 @@ def _start() -> None:
         name = "failed-" + str(os.getpid()) if program else "instruments.failed"
         try:
             with open(os.path.join(folder, name), "w") as file:
-                file.write(str(error) if isinstance(error, NotImplementedError) else "{}: {}".format(type(error).__name__, error))  # noqa: UP032 - read by old Pythons
+                file.write(str(error) if isinstance(error, _Unknown) else "{}: {}".format(type(error).__name__, error))  # noqa: UP032 - read by old Pythons
         except OSError:
             pass
+
+
+class _Unknown(Exception):
+    """This Python is none that the instruments know."""
 
 
 def _require_known_python() -> None:
     implementation = getattr(sys.implementation, "name", "")
     version = ".".join(map(str, sys.version_info[:2]))
     if implementation != "cpython":
-        raise NotImplementedError("the program runs on " + implementation + " " + version + "; the instruments know CPython alone")
+        raise _Unknown("the program runs on " + implementation + " " + version + "; the instruments know CPython alone")
     if sys.version_info < OLDEST:
-        raise NotImplementedError("the program runs on Python " + version + "; the instruments need Python 3.10 or newer")
+        raise _Unknown("the program runs on Python " + version + "; the instruments need Python 3.10 or newer")
     locks = getattr(sys, "_is_gil_enabled", None)
     if locks is not None and not locks():
-        raise NotImplementedError(
+        raise _Unknown(
             "the program runs on a free-threaded Python " + version + "; the instruments count on its lock, which PYTHON_GIL=1 switches on"
         )
 

@@ -4,13 +4,12 @@ Each call makes a client of its own: it parses the whole bundle of authorities a
 """
 
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from loopdiag.errors import Unavailable
-from loopdiag.lab.clients import Answer, ClientOptions, missing
+from loopdiag.lab.clients import Answer, ClientOptions
 from loopdiag.lab.clients.httpx import HttpxClient
 from loopdiag.lab.clients.httpx_sync import BLOCKING, answer_of
 
@@ -20,22 +19,14 @@ class HttpxGet:
 
     kinds = HttpxClient.kinds
     loops = BLOCKING
+    available = staticmethod(HttpxClient.available)
+    versions = staticmethod(HttpxClient.versions)
 
     def __init__(self) -> None:
         self._httpx: ModuleType | None = None
         self._method = "GET"
         self._bundle: Path | None = None
         self._arguments: dict[str, Any] = {}
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None, or that httpx is not installed."""
-        return missing("httpx")
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return the versions of httpx and of the pool below it."""
-        return {"httpx": version("httpx"), "httpcore": version("httpcore")}
 
     def open(self, options: ClientOptions) -> None:
         """Set the arguments of the calls.

@@ -1,9 +1,8 @@
 """httpx, blocking: one Client, which any number of threads share."""
 
-from importlib.metadata import version
 from typing import Any
 
-from loopdiag.lab.clients import REFUSALS, Answer, ClientOptions, missing, pause_s
+from loopdiag.lab.clients import REFUSALS, Answer, ClientOptions, pause_s
 from loopdiag.lab.clients.httpx import HttpxClient, arguments
 
 BLOCKING = frozenset({"sync", "threads", "processes"})
@@ -14,20 +13,12 @@ class HttpxSyncClient:
 
     kinds = HttpxClient.kinds
     loops = BLOCKING
+    available = staticmethod(HttpxClient.available)
+    versions = staticmethod(HttpxClient.versions)
 
     def __init__(self) -> None:
         self._client: Any = None
         self._method = "GET"
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None, or that httpx is not installed."""
-        return missing("httpx")
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return the versions of httpx and of the pool below it."""
-        return {"httpx": version("httpx"), "httpcore": version("httpcore")}
 
     def open(self, options: ClientOptions) -> None:
         """Build the client.

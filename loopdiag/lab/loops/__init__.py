@@ -39,6 +39,22 @@ class Loop(Protocol):
         """Make a loop, for ``asyncio.Runner(loop_factory=...)``."""
 
 
+class BuiltIn:
+    """What a loop says that needs nothing but Python, and brings no library."""
+
+    virtual = False
+
+    @staticmethod
+    def available() -> str | None:
+        """Return None: it is always there."""
+        return None
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """Return nothing: there is no library behind it."""
+        return {}
+
+
 LOOPS: Registry[type[Loop]] = Registry(
     "loop",
     {

@@ -2,21 +2,11 @@
 
 import asyncio
 
+from loopdiag.lab.loops import BuiltIn
 
-class AsyncioLoop:
+
+class AsyncioLoop(BuiltIn):
     """asyncio.SelectorEventLoop on the platform's best selector."""
-
-    virtual = False
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it is always there."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: it is Python's own."""
-        return {}
 
     @staticmethod
     def loop_factory() -> asyncio.AbstractEventLoop:

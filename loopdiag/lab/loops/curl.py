@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopdiag.lab.clients import REFUSALS, Answer
 from loopdiag.lab.job import Job, WorkerReport
+from loopdiag.lab.loops import BuiltIn
 from loopdiag.lab.loops.blocking import drivers
 from loopdiag.lab.loops.curl_stamps import UNSEEN, Stamps
 from loopdiag.lab.measuring import Timed, arrivals_of, options_of, urls_of
@@ -24,20 +25,8 @@ READY_IN = select.EPOLLIN | select.EPOLLPRI | select.EPOLLHUP | select.EPOLLERR
 MASKS = {1: select.EPOLLIN, 2: select.EPOLLOUT, 3: select.EPOLLIN | select.EPOLLOUT}
 
 
-class CurlLoop:
+class CurlLoop(BuiltIn):
     """epoll and CurlMulti.socket_action."""
-
-    virtual = False
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: what it takes is Python's own."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: the client tells libcurl's."""
-        return {}
 
     @staticmethod
     def runner(client_class: "type[CurlClient]", job: Job) -> WorkerReport:

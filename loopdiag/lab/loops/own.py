@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from loopdiag.errors import Unavailable
 from loopdiag.lab.clients import Client, ClientOptions
 from loopdiag.lab.job import Job, WorkerReport
+from loopdiag.lab.loops import BuiltIn
 from loopdiag.lab.measuring import Timed, Urls, options_of, urls_of
 from loopdiag.lab.workload import Outcome, instruments
 from loopdiag.model.scenario import Workload
@@ -26,20 +27,8 @@ class Bringing(Protocol):
         """Close the client and its connections."""
 
 
-class OwnLoop:
+class OwnLoop(BuiltIn):
     """The loop of a client that brings one."""
-
-    virtual = False
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: whether it is there is the client's to say."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: its version is the client's."""
-        return {}
 
     @staticmethod
     def runner(client_class: type[Client], job: Job) -> WorkerReport:

@@ -14,6 +14,7 @@ from loopdiag.errors import Unavailable
 from loopdiag.lab.blocking_work import BlockingWork, Made, handed_out, outcome, workers
 from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
+from loopdiag.lab.loops import BuiltIn
 from loopdiag.lab.loops.blocking import drivers, opened
 from loopdiag.lab.measuring import Timed, options_of, unseen, urls_of
 from loopdiag.lab.probes.cpu_clock import process_cpu_ns
@@ -24,20 +25,13 @@ ELSEWHERE = "the requests are made in processes of their own, which nobody watch
 _mine: list[BlockingWork] = []
 
 
-class ProcessesLoop:
+class ProcessesLoop(BuiltIn):
     """Eight processes, or as many as the scenario's concurrency says."""
-
-    virtual = False
 
     @staticmethod
     def available() -> str | None:
         """Return None where processes can be forked, or that they cannot."""
         return None if "fork" in multiprocessing.get_all_start_methods() else "this system cannot fork"
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: it is Python's own."""
-        return {}
 
     @staticmethod
     def runner(client_class: type[BlockingClient], job: Job) -> WorkerReport:

@@ -5,24 +5,13 @@ import time
 from loopdiag.lab.blocking_work import BlockingWork, Made, handed_out, outcome
 from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
+from loopdiag.lab.loops import BuiltIn
 from loopdiag.lab.loops.blocking import observe, opened
 from loopdiag.lab.measuring import Timed, urls_of
 
 
-class SyncLoop:
+class SyncLoop(BuiltIn):
     """A ``for`` loop around a blocking client, whatever concurrency the scenario asks for."""
-
-    virtual = False
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it is always there."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: it is Python's own."""
-        return {}
 
     @staticmethod
     def runner(client_class: type[BlockingClient], job: Job) -> WorkerReport:

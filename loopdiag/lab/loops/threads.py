@@ -6,24 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from loopdiag.lab.blocking_work import BlockingWork, Made, handed_out, outcome, workers
 from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
+from loopdiag.lab.loops import BuiltIn
 from loopdiag.lab.loops.blocking import SEVERAL, observe, opened
 from loopdiag.lab.measuring import Timed, urls_of
 
 
-class ThreadsLoop:
+class ThreadsLoop(BuiltIn):
     """Eight threads, or as many as the scenario's concurrency says, and one client that they share."""
-
-    virtual = False
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it is always there."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: it is Python's own."""
-        return {}
 
     @staticmethod
     def runner(client_class: type[BlockingClient], job: Job) -> WorkerReport:

@@ -3,23 +3,15 @@
 import asyncio
 import selectors
 
+from loopdiag.lab.loops import BuiltIn
+
 EPOCH_NS = 10**12  # virtual time starts at 1000 s: a time of 0 means "not observed" in recordings
 
 
-class VirtualLoop:
+class VirtualLoop(BuiltIn):
     """The virtual loop as a part of the registry."""
 
     virtual = True
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it is always there."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: it is loopdiag's own."""
-        return {}
 
     @staticmethod
     def loop_factory() -> asyncio.AbstractEventLoop:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
@@ -23,7 +24,7 @@ class AsyncLink(Link, Protocol):
         """Send one request and read its answer whole; `row` is its attempt's, for the marks."""
 
 
-class PooledClient:
+class PooledClient(ABC):
     """A client on asyncio: leases in the order of asking, a time-out a request, redirects; what a connection is, a subclass says."""
 
     kinds: Mapping[str, str] = KINDS
@@ -94,9 +95,9 @@ class PooledClient:
         self._idle.close()
         await asyncio.sleep(0)  # transports close in the loop's next turn
 
+    @abstractmethod
     async def connect(self, origin: Origin, sock: socket.socket, context: ssl.SSLContext | None) -> AsyncLink:
         """Make a connection of a connected socket."""
-        raise NotImplementedError
 
     async def _attempt(self, url: str) -> Reply:
         """One request on one connection."""
