@@ -139,8 +139,8 @@ def test_nothing_is_taken_from_the_environment(client: str, loop: str, monkeypat
 def test_every_client_tells_its_versions_and_whether_it_is_there(name: str) -> None:
     # An installed client is available and names the version of each library that does the work.
     why = CLIENTS[name].available()
-    if hasattr(CLIENTS[name], "command") and why is not None:
-        pytest.skip(why)  # another language is no package of ours
+    if why is not None and name == "node-fetch":
+        pytest.skip(f"{why}; no extra brings Node")
     assert why is None
     assert all(version[0].isdigit() for version in CLIENTS[name].versions().values())
 

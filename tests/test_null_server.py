@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from exec_parts import job, python, script
 from knob_parts import counting
+from msgspec.structs import replace
 
 from loopdiag.errors import LoopdiagError
 from loopdiag.lab.program_null import filled
 from loopdiag.lab.program_trial import ProgramBench
 from loopdiag.lab.servers.null import Answer, NullServer
-from loopdiag.model.scenario import Knobs
+from loopdiag.model.scenario import Knobs, Sweep
 
 CLIENTS = {
     "aiohttp": "import asyncio, sys, aiohttp\nasync def main():\n    async with aiohttp.ClientSession() as s:\n        for i in range(int(sys.argv[1])):\n"
@@ -61,7 +62,42 @@ def test_a_program_behind_it(name: str, tmp_path: Path) -> None:
     assert [(each.status, each.why) for each in results] == [("ok", None)] * 2
     assert results[0].knobs_acted["null_server"] >= 1
     assert (folder / "program.out").read_text(encoding="utf-8") == "[1, 2, 3]\n" * 3
-    assert (tmp_path / "run" / "null-server" / "answers.json").is_file()
+    assert {path.name for path in (tmp_path / "run" / "null-server").iterdir()} == {"answers.json", "program.out"}
+
+
+def test_requests_that_differ_from_run_to_run(tmp_path: Path) -> None:
+    # a trial in which the program asks what it did not ask before is no measurement, however the program takes the refusals
+    text = "import os, requests, sys\nfor i in range(int(sys.argv[1])):\n    requests.get(f'{sys.argv[2]}{os.getpid()}/{i}')"
+    bench, folder = ProgramBench(), tmp_path / "run" / "trials" / "one"
+    folder.mkdir(parents=True)
+    try:
+        with counting() as server:
+            made = job(folder, python(script(tmp_path, text), "{n}", server.url), n=3, tier="bare", knobs=Knobs(null_server=True))
+            results = [bench.run(made, folder) for _ in range(2)]
+    finally:
+        bench.close()
+    assert [(each.status, each.why) for each in results] == [("failed", "the null server had no answer to 3 of the program's requests")] * 2
+
+
+def test_it_is_filled_at_the_largest_n(tmp_path: Path) -> None:
+    # the run that fills it has the largest N in its command line and in its environment, whatever trial asks for it first
+    text = "import os, requests, sys\nfor i in range(int(os.environ['LOOPDIAG_N'])):\n    requests.get(f'{sys.argv[2]}{i}')"
+    folder = tmp_path / "run" / "trials" / "one"
+    folder.mkdir(parents=True)
+    with counting() as server:
+        made = job(folder, python(script(tmp_path, text), "{n}", server.url), n=1, knobs=Knobs(null_server=True))
+        made = replace(made, scenario=replace(made.scenario, sweep=Sweep(n=(1, 4))))
+        filled(made, folder).stop()
+        assert server.requests == 4
+
+
+def test_a_program_that_does_not_end_behind_it(tmp_path: Path) -> None:
+    # it is stopped like any trial, and the reason has the limit
+    folder = tmp_path / "run" / "trials" / "one"
+    folder.mkdir(parents=True)
+    made = job(folder, python("-c", "import time; time.sleep({n}00)"), timeout_s=0.5, knobs=Knobs(null_server=True))
+    with pytest.raises(LoopdiagError, match=r"does not end within 0\.5 s"):
+        filled(made, folder)
 
 
 def test_a_program_that_cannot_be_answered_so(tmp_path: Path) -> None:

@@ -370,6 +370,16 @@ def test_what_is_not_profiled(made: Scenario) -> None:
     assert not ran.skipped
 
 
+@pytest.mark.parametrize("budget_s", range(20, 120, 10))
+def test_an_arm_that_cannot_be_profiled_never_is(budget_s: float) -> None:
+    # A client in another language is not run in the profilers' tiers, however the budget turns out, and the reason is told.
+    ran = Simulation(
+        profiled(Arm(client="go", loop="own"), Arm(client="httpx"), budget_s=budget_s), lambda _arm, n: n * n / 100_000, width=None
+    )
+    assert {item.tier for item in ran.ran if item.arm.client == "go"} == {"bare", "timeline"}
+    assert any(item.arm == "go/own" and item.tier == "profile" and "Python only" in item.why for item in ran.skipped)
+
+
 def test_calls_can_be_left_out_and_are_counted_at_a_small_n_only() -> None:
     # `calls = false`, or no N of at most 100: no such trial.
     for made in (profiled(profile=Profiling(calls=False)), profiled(n=(200, 400, 800))):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trustme
 from lab_parts import MIXED, Server, ca_file, scenario, serving, spec
+from required import missing
 
 from loopdiag.analysis.timelines import resolve
 from loopdiag.lab import columns
@@ -36,7 +37,7 @@ def trial(server: str, pair: tuple[str, str], folder: Path, n: int, **parts: Any
     client, loop = pair
     for part in (CLIENTS[client], LOOPS[loop]):
         if why := part.available():
-            pytest.skip(why)
+            missing(why)  # the dev extra brings them all
     tier: Tier = parts.get("tier", "bare")
     arm, record = Arm(client=client, loop=loop), folder / f"{client}-{tier}"
     record.mkdir()

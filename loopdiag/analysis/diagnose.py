@@ -194,7 +194,10 @@ def _connections(bare: list[TrialResult]) -> float | None:
 
 def _own_connections(seen: list[Timeline]) -> float | None:
     """Connections per request that a program's own process was seen to make, where its requests were seen, too."""
-    return float(np.median(counts)) if (counts := [len(line.connections) / line.n for line in seen if line.attempts]) else None
+    from loopdiag.analysis.program_scenario import connections_of
+
+    counts = [count / line.n for line in seen if line.attempts and (count := connections_of(line)) is not None]
+    return float(np.median(counts)) if counts else None
 
 
 def _instrumented(trials: tuple[TrialResult, ...]) -> tuple[Tier, ...]:

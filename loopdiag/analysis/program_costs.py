@@ -169,12 +169,8 @@ def connects(line: Timeline) -> Connects | None:
     )
 
 
-def exhausted(line: Timeline | None, trials: Iterable[TrialResult] = ()) -> dict[str, int]:
-    """What ran out, by what the errors of `trials` (`Evidence.failed`) say: "ports" or "descriptors" → how many errors said so.
-
-    A timeline shows no error's text: `line` is not looked at.
-    """
-    del line
+def exhausted(trials: Iterable[TrialResult]) -> dict[str, int]:
+    """What ran out, by what the errors of `trials` (`Evidence.failed`) say: "ports" or "descriptors" → how many errors said so."""
     found: dict[str, int] = defaultdict(int)
     for trial in trials:
         said = {**trial.errors, **({trial.why: 1} if trial.why else {})}
@@ -195,8 +191,7 @@ def gil(line: Timeline) -> Gil | None:
     read = lag.running_ns - unseen
     loops = process.cpu_ns * lag.running_ns / read if read > 0 else process.cpu_ns  # outside of the readings it computed as much as within
     others = max(0, round(line.cpu_ns - loops))
-    waited = min(off_cpu, others)
-    return Gil(off_cpu_ns=off_cpu, others_cpu_ns=others, waited_ns=waited, share=waited / line.total_ns)
+    return Gil(others_cpu_ns=others, waited_ns=min(off_cpu, others))
 
 
 def _ran_outside(line: Timeline, process: Process) -> int:

@@ -172,12 +172,17 @@ def _constant(makers: int, timelines: Sequence[Timeline]) -> bool:
     return all(views.workers(line)[0] >= min(makers, views.requests_of(line)) for _, line in others)
 
 
+def connections_of(line: Timeline) -> int | None:
+    """Connections that a program's own process was seen to make; None: not observed."""
+    return None if "connections" in line.not_observed else len(line.connections) + line.left_out.get("connections", 0)
+
+
 def with_connections(trials: Sequence[TrialResult], timelines: Sequence[Timeline]) -> list[TrialResult]:
     """Bare trials, which count no connections where no server of ours does, with as many as a timeline trial of their N opened."""
     opened: dict[int, list[int]] = {}
     for line in timelines:
-        if "connections" not in line.not_observed:
-            opened.setdefault(line.n, []).append(len(line.connections) + line.left_out.get("connections", 0))
+        if (count := connections_of(line)) is not None:
+            opened.setdefault(line.n, []).append(count)
     return [
         replace(trial, connections_opened=round(median(opened[trial.spec.n])))
         if trial.connections_opened is None and trial.spec.n in opened

@@ -20,8 +20,6 @@ class Behind:
         waits: how many waits there were, of tasks that made a request next.
         share: of the trial's requests, those that passed it: that waited, and for each bound the ones that found it free; at most 1.
         in_flight: of the requests of the tasks that waited for it, at most so many were under way at a time (from the call of the client until done).
-        wait_ns: of all those waits together.
-        freed_by_requests: share of the waits that were ended by a task which had made a request before: what is freed is held during requests.
     """
 
     kind: str
@@ -31,8 +29,6 @@ class Behind:
     waits: int
     share: float
     in_flight: int
-    wait_ns: int
-    freed_by_requests: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,6 @@ class Chain:
         requests: their numbers, in order.
         share: of the trial's requests.
         place: the line that made most of them.
-        covers: share of the trial's total during which one of them was under way.
         at_once: of all requests of the trial, how many were under way at a time, at most.
         thread: whether a thread made them, and not a task.
     """
@@ -51,7 +46,6 @@ class Chain:
     requests: tuple[int, ...]
     share: float
     place: Place | None
-    covers: float
     at_once: int
     thread: bool = False
 
@@ -81,17 +75,14 @@ class Sleep:
 
     Attributes:
         place: the line.
-        count: how often; of_requests: of them, by tasks that make a request afterwards; then the sleep stands before a request.
-        total_ns: of all of them together; longest_ns, median_ns: of one.
+        count: how often.
+        median_ns: of one.
         at_once: at most so many at a time.
         on_path_ns: how much of the critical path they are.
     """
 
     place: Place | None
     count: int
-    of_requests: int
-    total_ns: int
-    longest_ns: int
     median_ns: int
     at_once: int
     on_path_ns: int
@@ -180,13 +171,9 @@ class Gil:
     """How long the loop's thread could have run, and did not, while other threads of the same process computed.
 
     Attributes:
-        off_cpu_ns: running callbacks, but neither on the CPU nor waiting for a core.
-        others_cpu_ns: CPU of the process's other threads meanwhile.
-        waited_ns: the smaller of the two: at most so long for the GIL.
-        share: of the trial's total.
+        others_cpu_ns: CPU of the process's other threads.
+        waited_ns: at most so long for the GIL: running callbacks, but neither on the CPU nor waiting for a core, and no longer than the others computed.
     """
 
-    off_cpu_ns: int
     others_cpu_ns: int
     waited_ns: int
-    share: float

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import mean, median
 
 from loopdiag.analysis.critical_path import path
-from loopdiag.analysis.occupancy import at_most, union
+from loopdiag.analysis.occupancy import at_most
 from loopdiag.analysis.program_index import SLACK_NS, Event, Index
 from loopdiag.analysis.program_seen import Batches, Behind, Chain, Sleep
 from loopdiag.model.program import Activity, Place
@@ -67,8 +67,6 @@ def _behind(line: Timeline, index: Index, kind: str, number: int, waited: list[t
         passed = sum(task in makers for task in index.owner.values())
     else:
         passed = len(rows) + value
-    freed = [waker for row in rows if (waker := index.waker(row))[0]]
-    of_requests = sum((before := index.before(task, at)) is not None and before.request >= 0 for task, at in freed)
     return Behind(
         kind=kind,
         number=number,
@@ -77,8 +75,6 @@ def _behind(line: Timeline, index: Index, kind: str, number: int, waited: list[t
         waits=len(rows),
         share=min(1.0, passed / max(1, len(index.attempts_of))),
         in_flight=at_most(index.calls[request] for request in alike if request in index.calls),
-        wait_ns=sum(event.end_ns - event.start_ns for _, event in waited),
-        freed_by_requests=of_requests / len(rows),
     )
 
 
@@ -98,12 +94,10 @@ def longest_chain(line: Timeline) -> Chain | None:
     if not chain:
         return None
     wanted, made = set(chain), index.activity.requests
-    covered = sum(end - start for start, end in union(index.calls[request] for request in chain))
     return Chain(
         requests=tuple(chain),
         share=len(chain) / len(index.calls),
         place=commonest(line, (place for place, request in zip(made.place, made.request, strict=True) if request in wanted)),
-        covers=min(1.0, covered / line.total_ns) if line.total_ns else 0.0,
         at_once=at_once,
         thread=maker < 0,
     )
@@ -173,38 +167,33 @@ def _batches(line: Timeline, index: Index, calls: Sequence[tuple[int, int]], wai
 
 def sleeps(line: Timeline) -> tuple[Sleep, ...]:
     """The lines that sleep, most on the critical path first."""
-    index, groups = index_of(line), defaultdict[int, list[tuple[bool, Event]]](list)
+    index, groups = index_of(line), defaultdict[int, list[Event]](list)
     if not index.activity.waits.kind:
         return ()
     for events in index.events.values():
-        last = max((at for at, event in enumerate(events) if event.request >= 0), default=-1)
-        for at, event in enumerate(events):
+        for event in events:
             if event.request < 0 and index.kind(event.wait) == "sleep":
-                groups[index.activity.waits.place[event.wait]].append((at < last, event))
+                groups[index.activity.waits.place[event.wait]].append(event)
     on_path = _on_path(line, groups) if groups else {}
     return tuple(
         sorted((_sleep(line, number, rows, on_path.get(number, 0)) for number, rows in groups.items()), key=lambda each: -each.on_path_ns)
     )
 
 
-def _sleep(line: Timeline, number: int, rows: list[tuple[bool, Event]], on_path_ns: int) -> Sleep:
-    lengths = [event.end_ns - event.start_ns for _, event in rows]
+def _sleep(line: Timeline, number: int, rows: list[Event], on_path_ns: int) -> Sleep:
     return Sleep(
         place=place_of(line, number),
         count=len(rows),
-        of_requests=sum(before for before, _ in rows),
-        total_ns=sum(lengths),
-        longest_ns=max(lengths),
-        median_ns=round(median(lengths)),
-        at_once=at_most((event.start_ns, event.end_ns) for _, event in rows),
+        median_ns=round(median(event.end_ns - event.start_ns for event in rows)),
+        at_once=at_most((event.start_ns, event.end_ns) for event in rows),
         on_path_ns=on_path_ns,
     )
 
 
-def _on_path(line: Timeline, groups: dict[int, list[tuple[bool, Event]]]) -> dict[int, int]:
+def _on_path(line: Timeline, groups: dict[int, list[Event]]) -> dict[int, int]:
     """Place → nanoseconds of the critical path in sleeps; a sleep that begins where a step does is that step's."""
-    begins = {event.start_ns: number for number, rows in groups.items() for _, event in rows}
-    spans = sorted((event.start_ns, event.end_ns, number) for number, rows in groups.items() for _, event in rows)
+    begins = {event.start_ns: number for number, rows in groups.items() for event in rows}
+    spans = sorted((event.start_ns, event.end_ns, number) for number, rows in groups.items() for event in rows)
     found: dict[int, int] = defaultdict(int)
     for step in path(line):
         if step.account == "sleep":

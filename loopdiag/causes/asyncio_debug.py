@@ -58,7 +58,7 @@ class AsyncioDebug:
         figures = [
             figure("CPU in what debug mode adds, of the growth of the loop's", part, "1"),
             figure("relative doubt of that", doubt, "1"),
-            figure("debug mode is on, as the loop itself or the scenario says", float(_on(evidence)), "1: yes"),
+            figure("debug mode is on, as the loop itself says", float(_on(evidence)), "1: yes"),
         ]
         figures += busy_figures(evidence)
         return claim(self, evidence, effect, figures=figures, remedy="switch asyncio's debug mode off", place=made_line(evidence, "debug"))

@@ -17,8 +17,6 @@ from loopdiag.model.scenario import Scenario
 
 #: limits that differ by a smaller factor take each other's place
 ALIKE = 1.5
-#: a machine whose totals are off by this factor was fitted to something else than what it is asked about
-STRANGE = 2.0
 #: of a share by how the loop's idle time grows
 DOUBT = 0.25
 #: a smaller share of the slope is none
@@ -32,9 +30,8 @@ def held_back(
     bound, top = workers(evidence) or (seen.at_once if seen is not None else None), max(evidence.points, default=0)
     if bound is None or top <= bound:
         return None
-    trusted = _trusting(evidence, seen)
-    effect = removed(trusted, lambda machine: _with(machine, None, evidence), *OUTSIDE)
-    if seen is not None and trusted.machine is None and _vague(effect):
+    effect = removed(evidence, lambda machine: _with(machine, None, evidence), *OUTSIDE)
+    if seen is not None and evidence.machine is None and _vague(effect):
         idle = of_growth(evidence, idle_in_requests_ms, DOUBT)
         effect = idle if _sure(idle) else effect
     if isinstance(effect, NotEnough):
@@ -60,13 +57,6 @@ def _sure(effect: Effect | NotEnough) -> bool:
 def _vague(effect: Effect | NotEnough) -> bool:
     """Whether accounts hold something of the slope, and their interval says nothing."""
     return isinstance(effect, NotEnough) or (effect.share.value >= LITTLE and not _sure(effect))
-
-
-def _trusting(evidence: Evidence, seen: Bound | None) -> Evidence:
-    """The evidence without a machine that takes much less, or much longer, than the program did, where the program itself shows what bounds it."""
-    machine = evidence.machine
-    strange = machine is not None and not 1 / STRANGE <= machine.factor <= STRANGE
-    return replace(evidence, machine=None) if seen is not None and strange and evidence.has("ledger") else evidence
 
 
 def _figures(evidence: Evidence, bound: int) -> list[Figure]:

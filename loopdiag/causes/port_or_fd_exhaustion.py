@@ -38,7 +38,7 @@ class PortOrFdExhaustion:
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """A part of the slope where attempts fail for want of a port or a descriptor."""
         timeline = observed(evidence)
-        ran_out = views.exhausted(timeline, evidence.failed)
+        ran_out = views.exhausted(evidence.failed)
         found = {what: count for what in RAN_OUT if (count := ran_out.get(what, 0) + evidence.counters.get(f"exhausted.{what}", 0))}
         if timeline is None or sum(found.values()) < max(1.0, LEAST * timeline.n):
             return None

@@ -179,8 +179,3 @@ def within(evidence: Evidence, part: float, doubt: float) -> Effect:
     """The effect of removing a known part of the slope, with a relative doubt."""
     part = min(1.0, part)
     return of_share(evidence, part, doubt * part)
-
-
-def knob(evidence: Evidence, settings: dict[str, object], otherwise: dict[str, object]) -> dict[str, object]:
-    """What to change: knobs in a user's program, keys of the scenario elsewhere."""
-    return settings if programmed(evidence) else otherwise

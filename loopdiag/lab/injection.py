@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 
 from loopdiag import instruments
+from loopdiag.model.program import Made
 from loopdiag.model.scenario import Instruments
 from loopdiag.model.value import Value
 
 LIGHT = Instruments()
 SITE = Path(instruments.__file__).parent / "site"
+ACCOUNT = "instruments.json"  # what the instruments of one process say of themselves
 PROCESS = "process.json"  # what one process of a program says of itself
 
 
@@ -27,6 +29,10 @@ class Observed(Value, frozen=True, kw_only=True):
     histograms: dict[str, tuple[int, ...]] = {}
     costs_ns: dict[str, int] = {}
     warnings: tuple[str, ...] = ()
+    #: of a program: each place as file, line, function, text, block, block_text, as far as they are known
+    places: tuple[tuple[str | int, ...], ...] = ()
+    made: tuple[Made, ...] = ()  # of a program
+    peers: tuple[str, ...] = ()  # of a program
 
 
 def injected_environment(env: Mapping[str, str], folder: Path, options: Instruments = LIGHT) -> dict[str, str]:
@@ -44,7 +50,7 @@ def observed(folder: Path) -> Observed:
     if failed.exists():
         return Observed(not_observed={"everything": failed.read_text(encoding="utf-8", errors="replace")})
     try:
-        content = json.loads((folder / "instruments.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / ACCOUNT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return Observed(not_observed={"instruments": "the process ended without leaving its account (killed, or not a Python process)"})
     return msgspec.convert({name: content[name] for name in Observed.__struct_fields__ if name in content}, Observed)

@@ -50,12 +50,10 @@ class Profiles:
         """Choose the arm's cells, once: all its values of N that fit were tried."""
         name = state.arm.name
         if name in self._arms and name not in self._chosen:
-            chosen = [state.cell(n, "profile") for n in self._values(state)]
+            chosen = [self._cell(state, n, "profile") for n in self._values(state)]
             small = [n for n in state.measured() if n <= CALLS_N]
             if self._calls and small and self._cost_s(state, state.cell(small[0], "calls")) <= SHARE * self._share_s:
-                chosen.append(state.cell(small[0], "calls"))
-            for cell in chosen:
-                cell.given_up = self._given_up.get(cell.tier) or state.refused.get(cell.tier)
+                chosen.append(self._cell(state, small[0], "calls"))
             self._chosen[name] = chosen
 
     def wanted(self, state: ArmState) -> list[Cell]:
@@ -64,8 +62,7 @@ class Profiles:
         left = SHARE * self._share_s - self._spent_s.get(state.arm.name, 0.0)
         top = max(state.measured(), default=0)
         if chosen and all(cell.n < top for cell in chosen if cell.tier == "profile"):
-            chosen.append(state.cell(top, "profile"))
-            chosen[-1].given_up = self._given_up.get("profile")
+            chosen.append(self._cell(state, top, "profile"))
         values = [cell.n for cell in chosen if cell.tier == "profile"]
         all_once = all(cell.tried or cell.given_up for cell in chosen)
         wanted = []
@@ -104,6 +101,12 @@ class Profiles:
             or f"predicted {seconds(cost)} each; profiles have {SHARE:.0%} of its share, {seconds(SHARE * self._share_s)}"
         )
         return [Skipped(arm=name, n=n, tier="profile", why=f"{name} N = {n}: {why}", predicted_s=cost)]
+
+    def _cell(self, state: ArmState, n: int, tier: Tier) -> Cell:
+        """A cell that is chosen: given up at once where its profiler was, or where the arm cannot run in that tier."""
+        cell = state.cell(n, tier)
+        cell.given_up = self._given_up.get(tier) or state.refused.get(tier)
+        return cell
 
     def _values(self, state: ArmState) -> list[int]:
         """The values of N to profile: spread up to the largest with which all are paid for once."""

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from loopdiag.errors import LoopdiagError
+from loopdiag.lab import program_processes as left
 from loopdiag.lab.job import Job
 from loopdiag.lab.program_run import ProgramRun
 from loopdiag.lab.program_start import command, environment
@@ -23,6 +26,7 @@ def filled(job: Job, folder: Path) -> NullServer:
         LoopdiagError: the program cannot be answered so.
     """
     server = NullServer()
+    limit_s = job.scenario.sweep.trial_timeout_s
     try:
         place = folder.parent.parent / FOLDER
         place.mkdir(exist_ok=True)
@@ -30,8 +34,10 @@ def filled(job: Job, folder: Path) -> NullServer:
         server.replay(place / FILE)
     except BaseException as error:
         server.stop()
-        if isinstance(error, (TimeoutError, OSError)):
-            raise LoopdiagError(f"the null server: the program does not end behind it: {error}") from error
+        if isinstance(error, TimeoutError):
+            raise LoopdiagError(f"the null server: behind it the program does not end within {limit_s:g} s") from error
+        if isinstance(error, OSError):
+            raise LoopdiagError(f"the null server: {error}") from error
         raise
     return server
 
@@ -39,12 +45,13 @@ def filled(job: Job, folder: Path) -> NullServer:
 def _run(job: Job, place: Path, server: NullServer) -> None:
     program = job.scenario.program
     assert program is not None
-    env = environment(job, place, None) | {VARIABLE: str(server.port), "LOOPDIAG_TIER": "bare"}
-    with ProgramRun(command(program, max(job.scenario.sweep.n)), env, program.cwd, place) as run:
-        try:
+    largest = replace(job, spec=replace(job.spec, n=max(job.scenario.sweep.n), tier="bare"))
+    env = environment(largest, place, None) | {VARIABLE: str(server.port)}
+    try:
+        with ProgramRun(command(program, largest.spec.n), env, program.cwd, place) as run:
             run.wait(job.scenario.sweep.trial_timeout_s)
-        finally:
-            run.kill()
+    finally:
+        left.gather(place, None)  # what was observed of it is no part of any trial
     if run.exit_code:
         fault = server.faults[0] if server.faults else run.last_words()
         raise LoopdiagError(f"the null server: behind it the program ends with {run.exit_code}: {fault}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from loopdiag.instruments.span import MOMENTS, READINGS
-from loopdiag.lab import columns
-from loopdiag.lab.injection import PROCESS
+from loopdiag.lab import columns, program_knobs
+from loopdiag.lab.injection import ACCOUNT, PROCESS
 
 SPAN = "span.bin"
 
@@ -112,7 +112,7 @@ def gather(folder: Path, main: Process | None) -> None:
     """Move what the main process left up into the trial's folder, cut its tables, and remove what the others left."""
     if main is not None:
         for path in main.folder.iterdir():
-            if path.suffix == ".npy" or path.name in {"instruments.json", "knobs.json"}:
+            if path.suffix == ".npy" or path.name in {ACCOUNT, program_knobs.FILE}:
                 path.rename(folder / path.name)
         columns.cut(folder)
     for path in (*_folders(folder), *folder.glob("forked-*"), *folder.glob("failed-*")):

@@ -1,13 +1,13 @@
 """A trial of a user's own program: started at one N, observed from inside, and its account taken."""
 
-import json
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from loopdiag.errors import InputError, LoopdiagError
 from loopdiag.lab import columns, program_knobs
@@ -18,15 +18,16 @@ from loopdiag.lab.probes import Notes
 from loopdiag.lab.probes.beside import Beside
 from loopdiag.lab.program_null import VARIABLE as VARIABLE_OF_NULL
 from loopdiag.lab.program_null import filled
-from loopdiag.lab.program_run import ERR, OUT, Holding, ProgramRun
+from loopdiag.lab.program_run import ERR, OUT, PIECE, Holding, ProgramRun
 from loopdiag.lab.program_start import changed, command, environment
 from loopdiag.lab.program_unseen import why_unseen
 from loopdiag.lab.servers.null import NullServer
 from loopdiag.lab.trial import Target
-from loopdiag.model.program import Made, Place
+from loopdiag.model.program import Place
 from loopdiag.model.recording import Status, TrialResult
 
-PIECE = 1 << 16
+REDIRECTS = (301, 302, 303, 307, 308)
+PLACE = ("file", "line", "function", "text", "block", "block_text")  # as the account lists one
 #: who hears what a program writes: 1 or 2, and a piece of it
 Heard = Callable[[int, bytes], None]
 
@@ -100,7 +101,7 @@ class ProgramBench:
         try:
             env = environment(job, folder, hold)
             if self._null is not None:
-                env[VARIABLE_OF_NULL] = str(self._null.port)
+                env[VARIABLE_OF_NULL], self._null.missed = str(self._null.port), 0
             return ProgramRun(argv, env, program.cwd, folder)
         except OSError as error:
             raise InputError(f"{argv[0]}: cannot be run: {error.strerror or error}") from error
@@ -118,6 +119,8 @@ class ProgramBench:
             return "crashed", f"killed by {signal.Signals(-run.exit_code).name}" + (f": {said}" if said else "")
         if run.exit_code:
             return "failed", f"exit code {run.exit_code}: {said or 'without a word on stderr'}"
+        if self._null is not None and self._null.missed:
+            return "failed", f"the null server had no answer to {self._null.missed} of the program's requests"
         return "ok", None
 
     def _pass_on(self, n: int, folder: Path) -> None:
@@ -155,7 +158,7 @@ class ProgramBench:
         told = left.others(found, main, forked)
         told += tuple(f"a Python process of the program is not in this ledger: {failure}" for failure in failures)
         result = msgspec.structs.replace(result, warnings=told, **_spent(main, run))
-        return _watched(_lived(result, main), folder, notes)
+        return _watched(_lived(result, main), main, folder, notes)
 
     def _unseen(self, job: Job, result: TrialResult, run: ProgramRun, failures: list[str]) -> TrialResult:
         """A run of which nothing was observed.
@@ -206,16 +209,15 @@ def _lived(result: TrialResult, main: left.Process) -> TrialResult:
     return msgspec.structs.replace(result, versions=python | versions, rss_peak_kib=peak, not_observed=not_observed)
 
 
-def _watched(result: TrialResult, folder: Path, notes: Notes) -> TrialResult:
+def _watched(result: TrialResult, main: left.Process, folder: Path, notes: Notes) -> TrialResult:
     """With what the instruments and the profiler say."""
-    seen, account = Observed(), dict[str, Any]()
+    seen = Observed()
     warnings = (*result.warnings, *notes.warnings)
     if result.spec.tier == "timeline":
-        seen, account = observed(folder), _account(folder)
-        rows = columns.opened(folder / "attempts.npy")
-        if not rows:
+        seen = observed(folder)
+        if not main.attempts:
             warnings += ("the program made no HTTP request that the instruments know (aiohttp, httpx, requests, urllib3, http.client)",)
-        result = msgspec.structs.replace(result, succeeded=_answered(folder) if rows else 0, **_parts(account))
+        result = msgspec.structs.replace(result, succeeded=_answered(folder) if main.attempts else 0)
     return msgspec.structs.replace(
         result,
         lost=seen.lost,
@@ -224,26 +226,13 @@ def _watched(result: TrialResult, folder: Path, notes: Notes) -> TrialResult:
         costs_ns=seen.costs_ns,
         not_observed=result.not_observed | seen.not_observed | notes.not_observed,
         warnings=(*warnings, *seen.warnings),
+        places=tuple(msgspec.convert(dict(zip(PLACE, place, strict=False)), Place) for place in seen.places),
+        made=seen.made,
+        peers=seen.peers,
     )
 
 
-def _account(folder: Path) -> dict[str, Any]:
-    try:
-        read: dict[str, Any] = json.loads((folder / "instruments.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read
-
-
-def _parts(account: Mapping[str, Any]) -> dict[str, Any]:
-    """Places, things made, and peers, as the account lists them."""
-    names = ("file", "line", "function", "text", "block", "block_text")
-    places = tuple(msgspec.convert(dict(zip(names, place, strict=False)), Place) for place in account.get("places", ()))
-    made = tuple(msgspec.convert(one, Made) for one in account.get("made", ()))
-    return {"places": places, "made": made, "peers": tuple(account.get("peers", ()))}
-
-
 def _answered(folder: Path) -> int:
-    """How many attempts got an answer that was no redirect or other repetition."""
-    attempts = columns.load(folder)["attempts"]
-    return int((attempts["status"][1:] > 0).sum())
+    """How many attempts were answered, and not sent on to somewhere else; what a program makes of a 404 is its own affair."""
+    status = columns.load(folder)["attempts"]["status"][1:]
+    return int(((status > 0) & ~np.isin(status, REDIRECTS)).sum())

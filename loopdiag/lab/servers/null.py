@@ -41,12 +41,13 @@ class NullServer:
     Attributes:
         answers: what is known.
         replays: whether it answers by itself, and passes nothing on.
-        missed: how many requests it had no answer to.
+        missed: how many requests it had no answer to since that was last set to 0.
         faults: what it could not pass on.
     """
 
     def __init__(self) -> None:
         self.answers: dict[Question, Answer] = {}
+        self._alike: dict[Question, Answer] = {}  # by the path without its query: the first
         self.replays, self.missed, self.size = False, 0, 0
         self.faults: list[str] = []
         self._loop = asyncio.new_event_loop()
@@ -77,6 +78,7 @@ class NullServer:
                 self.faults.append(f"the answers have more than {MOST_BYTES >> 20} MiB")
             else:
                 self.answers[question] = answer
+                self._alike.setdefault(_bare(question), answer)
 
     def replay(self, file: Path) -> None:
         """Answer by itself from now on, and leave the answers in `file`.
@@ -95,12 +97,7 @@ class NullServer:
 
     def answer(self, question: Question) -> Answer:
         """The answer to a question, or to the same path with another query."""
-        found = self.answers.get(question)
-        if found is None:
-            method, host, path = question
-            start = path.partition("?")[0]
-            alike = (made for (m, h, p), made in self.answers.items() if (m, h, p.partition("?")[0]) == (method, host, start))
-            found = next(alike, None)
+        found = self.answers.get(question) or self._alike.get(_bare(question))
         if found is None:
             self.missed += 1
             return Answer(MISSED, closes=False)
@@ -111,6 +108,12 @@ class NullServer:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(START_S)
+
+
+def _bare(question: Question) -> Question:
+    """The question without its query."""
+    method, host, path = question
+    return method, host, path.partition("?")[0]
 
 
 class _Line(asyncio.Protocol):
@@ -204,7 +207,7 @@ class _Beyond(asyncio.Protocol):
 
     def __init__(self, line: _Line) -> None:
         self._line = line
-        self._raw = b""
+        self._raw = bytearray()
         self._parser = httptools.HttpResponseParser(self)
         self._ended = self._head = False
 
@@ -245,6 +248,6 @@ class _Beyond(asyncio.Protocol):
 
     def _keep(self, *, closes: bool) -> None:
         if self._line.questions:
-            self._line.server.keep(self._line.questions.pop(0), Answer(self._raw, closes))
-        self._raw, self._ended, self._head = b"", False, False
+            self._line.server.keep(self._line.questions.pop(0), Answer(bytes(self._raw), closes))
+        self._raw, self._ended, self._head = bytearray(), False, False
         self._parser = httptools.HttpResponseParser(self)
