@@ -43,14 +43,17 @@ example: $(VENV)/.dev ## the committed example: one run of the post's four progr
 	$(BIN)/python docs/example.py build/example reports/example
 
 BUDGET ?= 8m
-STORY = blog stack-2021 go go-h2 ladder
-why-linear: $(VENV)/.dev ## every number of docs/why-linear.md, measured again: 40 minutes of a quiet machine
+HALF ?= 4m
+STORY = blog stack-2021 go ladder
+ASIDE = go-h2 ladder-unlimited ladder-plain ladder-plain-unlimited
+why-linear: $(VENV)/.dev ## every number of docs/why-linear.md, measured again: 50 minutes of a quiet machine
 	mkdir -p docs/figures
 	$(BIN)/python benchmarks/ca_bundle.py --json > docs/figures/ca-bundle.json
 	$(BIN)/python benchmarks/poller.py --json docs/figures/poller.json --figure docs/figures/poller.png
-	rm -rf $(STORY:%=build/%)
+	rm -rf $(STORY:%=build/%) $(ASIDE:%=build/%)
 	for name in $(STORY); do $(BIN)/loopdiag run scenarios/$$name.toml --budget $(BUDGET) --out build/$$name || exit 1; done
-	$(BIN)/python docs/fill.py $(STORY:%=build/%)
+	for name in $(ASIDE); do $(BIN)/loopdiag run scenarios/$$name.toml --budget $(HALF) --out build/$$name || exit 1; done
+	$(BIN)/python docs/fill.py $(STORY:%=build/%) $(ASIDE:%=build/%)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
