@@ -222,6 +222,20 @@ def ladders(run: Json) -> str:
     return "\n\n".join(made)
 
 
+def rungs(names: list[str], files: dict[str, Json]) -> str:
+    """The rungs of several runs' ladders beside each other, the first run's from the ground up.
+
+    Raises:
+        Absent: one of the runs was not made.
+    """
+    for name in names:
+        if name not in files:
+            raise Absent(name)
+    slopes = [{rung["arm"]: rung["slope"] for ladder in files[name]["ladders"] for rung in ladder["rungs"]} for name in names]
+    rows = [(f"`{arm}`", *(stated(of[arm], "") if arm in of else "–" for of in slopes)) for arm in slopes[0]]
+    return markdown(("ms/request", *(f"`{name}`" for name in names)), rows)
+
+
 def post(run: Json) -> str:
     """The post's slopes beside this run's."""
     rows = []
@@ -319,6 +333,8 @@ def said(place: str, files: dict[str, Json]) -> str:
         return f"{fmt.significant(published()[words[0]])} ms/request"
     if first == "holds":
         return held(words, files)
+    if first == "rungs":
+        return rungs(words, files)
     if first not in files:
         raise Absent(first)
     run = files[first]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from loopdiag.analysis.profiles import profile_flames, read_profiles
+from loopdiag.analysis.stacks import of_requests
 from loopdiag.lab import store
 from loopdiag.lab.environment import client_and_server_cores
 from loopdiag.lab.job import Job
@@ -73,7 +74,7 @@ class Planting:
 
     def profile(self, trial: str) -> Profile | None:
         """What a trial left."""
-        return store.profile(self._folder, trial)
+        return of_requests(store.profiles(self._folder, trial))
 
     def slope_flame(self) -> Flame:
         """What grows with N, from all trials so far."""

@@ -156,7 +156,7 @@ LOOP = ("Runner.run asyncio/runners.py", "Handle._run asyncio/events.py")
         ((*LOOP, "f httpx/_client.py", "TextDecoder.decode httpx/_decoders.py"), "decode-text"),
         ((*LOOP, "f httpx/_client.py", "BrotliDecoder.decode httpx/_decoders.py"), "decode-content"),
         ((*LOOP, "f app.py", "loads orjson/__init__.py"), "decode-json"),
-        ((*LOOP, "f app.py", "create_default_context ssl.py"), "tls-handshake"),
+        ((*LOOP, "f app.py", "create_default_context ssl.py"), "tls-context"),
         ((*LOOP, "f app.py", "getaddrinfo socket.py"), "dns"),
         # a program that runs while it is imported is no import
         (("_find_and_load <frozen importlib._bootstrap>", "<module> app.py"), "import"),

@@ -97,6 +97,14 @@ def test_workers_are_hops() -> None:
     assert spent(steps)["server"] == pytest.approx(299, abs=1)
 
 
+def test_who_waits_for_a_thread_goes_through_whoever_had_it() -> None:
+    # two threads, four requests that were all created at once, and no loop: the path goes on with the one that ended so that the next could begin
+    rows = [life(n, 0, [("start", 10 * (n // 2)), ("send", 10 * (n // 2) + 1), ("wait", 10 * (n // 2) + 10)]) for n in range(4)]
+    steps = path(line(20, rows))
+    assert hops(steps) == ["worker"]
+    assert spent(steps)["server"] == pytest.approx(18, abs=0.1)
+
+
 def test_a_schedule_is_pacing() -> None:
     # an open workload: what comes before a request is due is nobody's wait
     rows = [life(i, 100.0 * i, [("start", 100 * i + 0.2), ("send", 100 * i + 0.3), ("wait", 100 * i + 20)]) for i in range(4)]

@@ -164,6 +164,11 @@ def test_tables_are_whole() -> None:
     assert len(arms) == 4
     steps = fill.filled("{{blog ladders}}", FILES).splitlines()
     assert steps[2:] == ["| `epoll/own` | 1.00 ±0.10 | 1.00 ±0.10 | 10 % |", "| `httpx/asyncio` | 10.0 ±1.0 | 9.0 ±1.0 | 90 % |"]
+    beside = {**FILES, "plain": {**RUN, "ladders": [{"loop": "asyncio", "rungs": RUN["ladders"][0]["rungs"][1:]}]}}
+    assert fill.filled("{{rungs blog plain}}", beside).splitlines()[2:] == [
+        "| `epoll/own` | 1.00 ±0.10 | – |",
+        "| `httpx/asyncio` | 10.0 ±1.0 | 10.0 ±1.0 |",
+    ]
     ledger = fill.filled("{{blog httpx/asyncio ledger}}", FILES).splitlines()
     assert [row.split(" | ")[0] for row in ledger[2:]] == [
         "| tls-handshake",

@@ -217,6 +217,47 @@ def test_where_requests_wait_tells_limits_apart() -> None:
     assert [each.cause for each in judge(evidence(truth)).found] == ["client_pool_limit"]
 
 
+def _threads(client: str, machine: Machine, **other: object) -> Truth:
+    """Eight threads, each with one call at a time."""
+    return Truth(machine=replace(machine, workers=8), scenario=scenario(client, "threads", **TLS), threads=8, **other)  # type: ignore[arg-type] # fields of Truth
+
+
+def test_a_pool_of_threads_that_wait_is_too_small() -> None:
+    # as many calls as threads are under way and nobody computes: more threads would help, and no loop is to blame
+    truth = _threads("httpx-sync", QUIET, thread_ms=100.0, phases={"wait": lambda _: 100.0})
+    of = evidence(truth)
+    (only,) = judge(of).found
+    assert only.cause == "executor_saturated"
+    changed = CAUSES["executor_saturated"].intervene(of.scenario, of)
+    assert changed is not None
+    assert changed.scenario.workload.concurrency == 20
+
+
+def test_threads_that_parse_certificates_are_not_too_few() -> None:
+    # a context in each call: its CPU is on one core whatever the threads; one client for all is tried, which makes one context
+    truth = _threads(
+        "httpx.get",
+        replace(QUIET, start=20 * MS, think=(10 * MS,)),
+        cpu={"tls-context": lambda n: n * 20 * MS},
+        thread_ms=160.0,
+        phases={"wait": lambda _: 10.0},
+        accounts={"loop/tls-context": 0.95, "server": 0.05},
+    )
+    of = evidence(truth)
+    (only,) = judge(of).found
+    assert only.cause == "ssl_context_per_request"
+    assert only.share.value == pytest.approx(0.95, abs=0.01)
+    changed = CAUSES[only.cause].intervene(of.scenario, of)
+    assert changed is not None
+    assert [arm.name for arm in changed.scenario.arms] == ["httpx-sync/threads"]
+
+
+def test_one_context_for_all_is_no_cause() -> None:
+    # its CPU is there once: it falls, by request, with N
+    truth = _threads("httpx-sync", QUIET, cpu={"tls-context": lambda _: 40 * MS}, accounts={"loop/tls-context": 0.3, "server": 0.7})
+    assert "ssl_context_per_request" not in {each.cause for each in judge(evidence(truth)).found}
+
+
 def test_healthy_says_why() -> None:
     # the healthy control is an answer with figures, and nothing to do
     (only,) = judge(evidence(HEALTHY)).found

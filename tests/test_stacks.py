@@ -1,5 +1,6 @@
 """Passes over stacks change what is shown and never how much: weight, order and times of the samples stay."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -12,8 +13,9 @@ from loopdiag.analysis.stacks import (
     Pass,
     below_entry,
     folded,
+    joined,
     merged,
-    on_thread,
+    of_requests,
     short_file,
     shortened,
     through,
@@ -90,11 +92,32 @@ def test_a_window_and_what_it_leaves_are_the_whole(profile: Profile, start: int,
     assert tuple(at for part in parts for at in part.at_ns) == profile.at_ns
 
 
-@given(profile=profiles())
-def test_a_thread_is_kept_whole_or_not_at_all(profile: Profile) -> None:
-    # another thread's profile has nothing to keep
-    assert on_thread("main")(profile) == profile
-    assert on_thread("asyncio_0")(profile).total_ns == 0
+@given(threads=st.lists(profiles(), min_size=1, max_size=4))
+def test_threads_together_hold_what_each_holds(threads: list[Profile]) -> None:
+    # in the order of time, and each stack as heavy as in all of them
+    whole = joined(threads)
+    assert list(whole.at_ns) == sorted(whole.at_ns)
+    expected: Counter[tuple[Frame, ...]] = Counter()
+    for each in threads:
+        expected.update(folded(each))
+    assert folded(whole) == expected
+
+
+def test_who_computes_for_the_requests() -> None:
+    # the main thread where it runs a loop or computes most, all threads where others do, nobody without any
+    def seen(thread: str, weight: int, function: str = "work", file: str = "client.py") -> Profile:
+        return Profile(
+            trial="t", arm="a", n=1, repetition=0, thread=thread, frames=(Frame(function=function, file=file),), stacks=((0,),), at_ns=(5,), stack=(0,), weight_ns=(weight,),
+        )  # fmt: skip
+
+    waits, looped, works = seen("main", 1), seen("main", 1, "run", "/usr/lib/python3.12/asyncio/runners.py"), seen("main", 9)
+    pool = [seen("pool_0", 5), seen("pool_1", 3)]
+    assert of_requests([]) is None
+    assert of_requests([looped, *pool]) is looped
+    assert of_requests([works, *pool]) is works
+    found = of_requests([waits, *pool])
+    assert found is not None
+    assert (found.thread, found.total_ns) == ("all", 9)
 
 
 @given(profile=profiles())

@@ -8,7 +8,7 @@ import numpy as np
 from loopdiag.analysis.cells import Points
 from loopdiag.analysis.core_waits import paused_ns, undisturbed, waited_ns
 from loopdiag.analysis.fitted_costs import Costs, Steep, Used, fit, per_request
-from loopdiag.analysis.known_limits import MANY_STREAMS, known, library
+from loopdiag.analysis.known_limits import MANY_STREAMS, blocking, known, library
 from loopdiag.analysis.machine import Machine
 from loopdiag.analysis.observed_server import Visit, link, refusals, service, visits
 from loopdiag.analysis.observed_waits import answers_on_their_way, executor, lookup_s, lookups_of, of_attempts, of_connections, outside_s
@@ -133,7 +133,7 @@ def _outside(limits: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: 
     served = service(at_server, seen.server_cpu, shared=shared > 0)
     refused = refusals(timelines)
     gap = 0.0 if shared else sum(wait for stretches in ON_ITS_WAY if (wait := outside_s(timelines, stretches)) > LEAST_GAP_S)
-    thread, threads = executor(timelines)
+    thread, threads = (0.0, 1) if blocking(arm.loop) else executor(timelines)  # calls that are the requests themselves are its workers'
     lookups = [lookups_of(line) for line in timelines if line.jobs is not None]
     waiting, made = sum(wait for wait, _ in lookups), sum(job for _, job in lookups)
     return replace(

@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple
 Where = Literal["nearest", "beneath", "alone"]
 
 #: raised whenever a row changes, so that two reports can be compared
-RULES_VERSION: Final = 2
+RULES_VERSION: Final = 3
 
 
 class Rule(NamedTuple):
@@ -63,8 +63,8 @@ RULES: Final = (
     Rule("client-library", "nearest", "loopdiag/lab/loops/curl.py", "*", "what libcurl computes in C, below its own loop"),
     Rule("user", "nearest", "loopdiag/lab/*", "*", "the scenario's program"),
     # --- TLS
-    Rule("tls-handshake", "nearest", "ssl.py|*_ssl.c", "do_handshake|*do_handshake*|getpeercert|_create|__new__|wrap_*|*_set_server_hostname", "the handshake, and what is asked right after it"),
-    Rule("tls-handshake", "nearest", "ssl.py|*_ssl.c", "create_default_context|load_*|set_default_verify_paths|*load_verify_locations*|SSLContext.*", "making ready for handshakes"),
+    Rule("tls-handshake", "nearest", "ssl.py|*_ssl.c", "do_handshake|*do_handshake*|getpeercert|_create|wrap_*|*_set_server_hostname", "the handshake, and what is asked right after it"),
+    Rule("tls-context", "nearest", "ssl.py|*_ssl.c", "create_default_context|_create_*context|load_*|set_default_verify_paths|*load_verify_locations*|__new__|SSLContext.*", "making ready for handshakes"),
     Rule("tls-handshake", "nearest", "*_ssl.c", "*", "what these call in C", within="do_handshake|getpeercert|*_do_handshake_impl|*_getpeercert_impl"),
     Rule("tls-record", "nearest", "ssl.py|*_ssl.c", "*", "read, write, pending, close_notify"),
     Rule("tls-handshake", "nearest", "asyncio/sslproto.py", "__init__|connection_made|" + HANDSHAKES, "a new connection's TLS"),
@@ -75,7 +75,7 @@ RULES: Final = (
     Rule("tls-handshake", "nearest", "anyio/streams/tls.py", "wrap|TLSConnectable.connect", "AnyIO's handshake"),
     Rule("tls-handshake", "nearest", "anyio/streams/tls.py", "_call_sslobject_method", "what AnyIO's handshake calls", within="TLSStream.wrap|wrap"),
     Rule("tls-record", "nearest", "anyio/streams/tls.py", "*", "AnyIO's records"),
-    Rule("tls-handshake", "nearest", "truststore/*|certifi/*", "*", "certificates"),
+    Rule("tls-context", "nearest", "truststore/*|certifi/*", "*", "certificates"),
     # --- bodies
     Rule("user", "nearest", "gzip.py|bz2.py|lzma.py|*zlibmodule.c|*_bz2module.c|*_lzmamodule.c", "compress|*File.write|*File.close|_create_simple_gzip_header|zlib_compress*|*Compress_compress*|*Compressor_compress*", "clients decompress answers; who compresses is the program"),
     Rule("decode-content", "nearest", "aiohttp/compression_utils.py|gzip.py|zlib.py|*zlibmodule.c*|libz.so|libbrotli*|brotli*|*/brotli*|zstandard/*|backports/zstd/*|compression/*|bz2.py|lzma.py", "*", "decompressors"),

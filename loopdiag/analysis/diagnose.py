@@ -58,7 +58,7 @@ def analyse(
     Args:
         recording: the run.
         tables: gives a trial's raw tables by its id (an empty mapping where there are none).
-        profiles: gives the profile of a trial's main thread (None where it left none); None: do not look.
+        profiles: gives a trial's profile (`stacks.of_requests`; None where it left none); None: do not look.
         calls: gives the calls that were counted in a trial; None: do not look.
     """
     observed = [trial for trial in recording.trials if trial.spec.tier == "timeline" and trial.usable]

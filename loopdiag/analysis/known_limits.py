@@ -48,6 +48,11 @@ LIBRARIES = {
 WORKERS = {"threads": 8, "processes": 8}
 
 
+def blocking(loop: str) -> bool:
+    """Whether the arm has no event loop: calls block their thread."""
+    return loop == "sync" or loop in WORKERS
+
+
 def at_once(loop: str, asked: int | None) -> int | None:
     """How many requests are under way at most before the client is asked; None: all."""
     return 1 if loop == "sync" else asked or WORKERS.get(loop)

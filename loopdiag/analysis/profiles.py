@@ -7,7 +7,7 @@ from itertools import combinations
 from loopdiag.analysis.cpu_growth import measure
 from loopdiag.analysis.flames import difference, prepared, time_flame, trial_flame
 from loopdiag.analysis.slope_flame import slope_flame, top_rows
-from loopdiag.analysis.stacks import on_thread, through, window, without_loop
+from loopdiag.analysis.stacks import through, window, without_loop
 from loopdiag.model.flame import Flame, TopRow
 from loopdiag.model.law import NotEnough
 from loopdiag.model.profile import Calls, Profile
@@ -46,9 +46,9 @@ def profile_flames(recording: Recording, profiles: Iterable[Profile]) -> tuple[t
 
 
 def read_profiles(recording: Recording, read: Read) -> tuple[Profile, ...]:
-    """The main thread's timed part of the usable `profile` trials that left one, in the order in which they ran."""
+    """The timed part of the usable `profile` trials that left one (`stacks.of_requests`), in the order in which they ran."""
     found = (read(trial.spec.id) for trial in recording.trials if trial.spec.tier == "profile" and trial.usable)
-    timed = (through(profile, on_thread("main"), window(0, FOREVER_NS)) for profile in found if profile is not None)
+    timed = (through(profile, window(0, FOREVER_NS)) for profile in found if profile is not None)
     return tuple(profile for profile in timed if profile.stack)
 
 

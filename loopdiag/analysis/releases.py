@@ -73,9 +73,9 @@ class Releases:
         """The last one that released the attempt's own connection, or a stream of it."""
         return _last(self._of_link.get(attempt.connection or 0, []), index, since_ns, until_ns)
 
-    def turn(self, index: int, until_ns: int) -> tuple[int, int] | None:
-        """Whose end came last at or before `until_ns`: (when, index)."""
-        return _last(self._done, index, 0, until_ns)
+    def turn(self, index: int, until_ns: int, since_ns: int = 0) -> tuple[int, int] | None:
+        """Whose end came last after `since_ns`, and at or before `until_ns`: (when, index)."""
+        return _last(self._done, index, since_ns, until_ns)
 
 
 def _last(ends: list[tuple[int, int]], index: int, since_ns: int, until_ns: int) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """Passes over profiles: small, pure, of one signature (`Profile` → `Profile`), so that they can be put in a row.
 
-No pass changes a sample's weight.  `window` and `on_thread` choose samples: what they keep and what they leave add up to the whole; every
+No pass changes a sample's weight.  `window` chooses samples: what it keeps and what it leaves add up to the whole; every
 other pass keeps every sample, in its place.
 """
 
@@ -88,9 +88,35 @@ def window(start_ns: int, end_ns: int) -> Pass:
     return lambda profile: _chosen(profile, [start_ns <= at < end_ns for at in profile.at_ns])
 
 
-def on_thread(name: str) -> Pass:
-    """Keep the samples of one thread: all of a profile of that thread, none of another's."""
-    return lambda profile: profile if profile.thread == name else _chosen(profile, [False] * len(profile.stack))
+def of_requests(threads: Sequence[Profile]) -> Profile | None:
+    """What one trial computed for its requests: its main thread, where that runs a loop or computes most, else all its threads together.
+
+    Args:
+        threads: a profile a thread, the main one's first; their samples share the CPU of the process.
+    """
+    if not threads:
+        return None
+    main = threads[0]
+    loops = any(frame.function in LOOP and short_file(frame.file) in LOOP_FILES for frame in main.frames)
+    return main if loops or 2 * main.total_ns >= sum(each.total_ns for each in threads) else joined(threads)
+
+
+def joined(threads: Sequence[Profile]) -> Profile:
+    """The samples of several threads of one trial in the order of time."""
+    frames: list[Frame] = []
+    stacks: list[tuple[int, ...]] = []
+    samples: list[tuple[int, int, int]] = []
+    for each in threads:
+        frame, stack = len(frames), len(stacks)
+        frames += each.frames
+        stacks += [tuple(frame + number for number in one) for one in each.stacks]
+        samples += [(at, stack + number, weight) for at, number, weight in zip(each.at_ns, each.stack, each.weight_ns, strict=True)]
+    samples.sort()
+    at_ns, numbers, weights = zip(*samples, strict=True) if samples else ((), (), ())
+    whole = msgspec.structs.replace(
+        threads[0], thread="all", frames=tuple(frames), stacks=tuple(stacks), at_ns=at_ns, stack=numbers, weight_ns=weights
+    )
+    return merged(whole)
 
 
 def folded(profile: Profile) -> dict[Stack, int]:

@@ -83,6 +83,8 @@ class Walk:
             found = self._releases.stream(attempt, index, phase.start_ns, until)
         elif phase.name == "shared":
             found = self._opening(attempt, index, phase, until)
+        elif phase.name == "start" and not self._loop.seen:  # it waited for a thread, which another request had until then
+            found, via = self._releases.turn(index, until, phase.start_ns), "worker"
         if found is None:
             return None
         when, who = found

@@ -101,7 +101,7 @@ def traced(evidence: Evidence) -> tuple[float, float] | None:
         return None
     if not evidence.class_cpu:
         return OF_REST, BLIND_DOUBT
-    return OF_REST * (1 - (code_share(evidence, "tls-handshake", "instruments") or 0.0)), DOUBT
+    return OF_REST * (1 - (code_share(evidence, "tls-handshake", "tls-context", "instruments") or 0.0)), DOUBT
 
 
 CAUSE = AsyncioDebug()

@@ -11,6 +11,7 @@ Sources: ossf/cve-bin-tool#1085
 """
 
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.known_limits import blocking
 from loopdiag.causes.changes import change
 from loopdiag.causes.concurrency import held_back, lifted, raised
 from loopdiag.causes.programs import bound, programmed
@@ -36,7 +37,7 @@ class ClientSemaphore:
         if seen is not None and seen.kind not in KINDS:
             return None
         at_once = seen.at_once if seen is not None else at_once
-        if at_once is None or at_once == 1:
+        if at_once is None or at_once == 1 or _threads(evidence):
             return None
         remedy = f"let more than {at_once} requests be under way at a time"
         return held_back(self, evidence, remedy=remedy, detail=f"{at_once} at a time", seen=seen)
@@ -47,6 +48,11 @@ class ClientSemaphore:
             seen = bound(evidence)
             return change(scenario, {"knobs.semaphore": raised(evidence) or 0}) if seen is not None and seen.kind == "semaphore" else None
         return lifted(scenario, evidence)
+
+
+def _threads(evidence: Evidence) -> bool:
+    """Whether it is a pool of threads that lets so many through, which `executor_saturated` tells of."""
+    return blocking(evidence.loop) and any(timeline.jobs is not None and timeline.jobs.queued_ns for timeline in evidence.timelines)
 
 
 CAUSE = ClientSemaphore()

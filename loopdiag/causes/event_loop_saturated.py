@@ -13,6 +13,7 @@ Sources: MagicStack/uvloop#566
 from dataclasses import replace
 
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.known_limits import blocking
 from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, partly, removed
@@ -28,7 +29,7 @@ from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Arm, Scenario
 
 #: the ordinary way of a request
-ORDINARY = tuple(code for code in CLASSES if code not in {"tls-handshake", "gc", "instruments", "dns"})
+ORDINARY = tuple(code for code in CLASSES if code not in {"tls-handshake", "tls-context", "gc", "instruments", "dns"})
 LEAST_BUSY = 0.3
 #: of the loop's CPU at the largest N, that other causes may claim
 MOST_SPECIAL = 0.5
@@ -47,7 +48,7 @@ class EventLoopSaturated:
 
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share that goes where a request's ordinary way costs no CPU."""
-        computing = busy(evidence)
+        computing = None if blocking(evidence.loop) else busy(evidence)
         if computing is None or computing < LEAST_BUSY or (special_share(evidence) or 0.0) > MOST_SPECIAL:
             return None
         if not evidence.class_cpu:

@@ -16,9 +16,10 @@ from statistics import median
 
 from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.known_limits import WORKERS, blocking
 from loopdiag.analysis.observed_waits import of_lookups
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import claim, of_share, replayed
+from loopdiag.causes.claims import OUTSIDE, Effect, claim, of_share, removed, replayed
 from loopdiag.causes.concurrency import held_back
 from loopdiag.causes.figures import figure
 from loopdiag.causes.lines import made_line
@@ -36,6 +37,8 @@ from loopdiag.model.timeline import Timeline
 DOUBT = 0.15
 #: threads for every request of any trial
 ENOUGH = 100_000
+#: threads of a pool that wait side by side, and no more than the connections that every client keeps (httpx: 20)
+MANY = 20
 LOOKUPS = ("dns", "lookup")
 
 
@@ -57,13 +60,18 @@ class ExecutorSaturated:
             return None
         threads, each = (over_n(evidence.timelines, of)[top] for of in (_threads, lambda timeline: len(_rows(timeline)) / timeline.n))
         machine = evidence.machine
-        if machine is not None and machine.workers is not None and seen is not None and seen.kind == "executor":
+        effect: Effect | NotEnough
+        if blocking(evidence.loop):  # what threads compute side by side, more of them would not make less
+            effect = removed(evidence, lambda fitted: replace(fitted, workers=MANY), *OUTSIDE)
+        elif machine is not None and machine.workers is not None and seen is not None and seen.kind == "executor":
             effect = replayed(evidence, machine, lambda fitted: replace(fitted, workers=None))
         elif machine is not None and machine.thread > 0:
             effect = replayed(evidence, machine, lambda fitted: replace(fitted, threads=ENOUGH))
         else:
             share = min(1.0, calls[top] * each / threads / evidence.slope.value)
             effect = of_share(evidence, share, DOUBT * share)
+        if isinstance(effect, NotEnough):
+            return effect
         figures = [
             figure(f"wait for a thread at N = {top}, median", waits[top], "ms"),
             figure("a call, once it has one, median", calls[top], "ms"),
@@ -76,7 +84,9 @@ class ExecutorSaturated:
         return claim(self, evidence, effect, figures=figures, remedy=remedy, predicted=predicted, place=_place(evidence))
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the calls; in a program, as many threads as requests."""
+        """Without the calls; in a program as many threads as requests, in a scenario's pool of threads many."""
+        if blocking(evidence.loop):
+            return change(scenario, {"workload.concurrency": MANY}) if evidence.loop in WORKERS else None
         if programmed(evidence):
             return change(scenario, {"knobs.executor": max(evidence.points)})
         return change(scenario, {"workload.plant.thread_ms": 0.0})

@@ -61,8 +61,8 @@ def per_request_s(evidence: Evidence, code: str) -> float:
 
 
 def special_share(evidence: Evidence) -> float | None:
-    """Share of the loop's CPU in what causes of their own explain: heavy classes, steep code, handshakes, a pool that scans, collections."""
-    own = {"tls-handshake", "gc", *heavy_codes(evidence)}
+    """Share of the loop's CPU in what causes of their own explain: heavy classes, steep code, handshakes, TLS contexts, a pool that scans, collections."""
+    own = {"tls-handshake", "tls-context", "gc", *heavy_codes(evidence)}
     own |= {code for code, there in (("pool", scans(evidence)), ("user", steep_user(evidence))) if there}
     return code_share(evidence, *own)
 

@@ -141,15 +141,6 @@ def profiles(folder: Path, trial: str) -> tuple[Profile, ...]:
     return pyspy_trace.read(place, _decode(place / TRIAL, TrialResult)) if (place / TRIAL).exists() else ()
 
 
-def profile(folder: Path, trial: str) -> Profile | None:
-    """Read what py-spy saw of one trial's main thread, where the loop runs; None where the trial was not profiled.
-
-    Raises:
-        InputError: a file is damaged.
-    """
-    return next(iter(profiles(folder, trial)), None)
-
-
 def calls(folder: Path, trial: str) -> tuple[Calls, ...]:
     """Read what yappi counted in one trial, most calls first; of a trial without it, nothing.
 

@@ -13,6 +13,7 @@ Kind = Literal["trial", "slope", "difference", "time"]
 #: class of code → what it is; `method.md` of the design and the ledger's `loop/…` accounts use the same names
 CLASSES: dict[str, str] = {
     "tls-handshake": "TLS handshakes",
+    "tls-context": "making TLS contexts, for each of which the bundle of certificates is parsed",
     "tls-record": "encrypting and decrypting TLS records",
     "http-parse": "parsing and writing HTTP",
     "client-library": "the client library's own code",

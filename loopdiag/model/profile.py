@@ -20,7 +20,7 @@ class Frame(Value, frozen=True, kw_only=True):
 
 
 class Profile(Value, frozen=True, kw_only=True):
-    """The samples of one thread of one trial.
+    """The samples of one trial: of one thread, or of all together ("all").
 
     Times are nanoseconds since the trial's t0 (before it: the set-up).  The weight of sample k is `weight_ns[k]`; the profile's weight is their sum, and
     no pass over stacks changes it.

@@ -56,6 +56,7 @@ PHASE_COLOURS = MappingProxyType(
 CLASS_COLOURS = MappingProxyType(
     {
         "tls-handshake": ("#81419b", "#9451ab"),
+        "tls-context": ("#7800f0", "#7e0cfc"),
         "tls-record": ("#b18eed", "#c8a5fc"),
         "http-parse": ("#3069d7", "#4881ef"),
         "client-library": ("#ee791a", "#eb8d0f"),

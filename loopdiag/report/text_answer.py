@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LEAST = 3  # characters of a part of the bar
 #: class or account → colour of a terminal; others have none
 COLOURS = {
-    "loop/tls-handshake": "magenta", "loop/tls-record": "bright_magenta", "loop/http-parse": "blue", "loop/client-library": "yellow",
+    "loop/tls-handshake": "magenta", "loop/tls-context": "purple", "loop/tls-record": "bright_magenta", "loop/http-parse": "blue", "loop/client-library": "yellow",
     "loop/pool": "red", "loop/task-and-callback": "bright_blue", "loop/decode-json": "green", "loop/user": "bright_yellow",
     "server": "green", "connect": "yellow", "ssl": "magenta", "receive": "blue", "unexplained": "bright_red",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from loopdiag.analysis.answer import answer
 from loopdiag.analysis.diagnose import analyse
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.gather import evidence_of
+from loopdiag.analysis.stacks import of_requests
 from loopdiag.causes import CAUSES
 from loopdiag.causes.judging import judge
 from loopdiag.errors import LoopdiagError
@@ -107,6 +108,6 @@ def _analyse(folder: Path) -> tuple[Document, dict[str, Evidence]]:
     return analyse(
         store.load(folder),
         lambda trial: store.columns(folder, trial),
-        profiles=lambda trial: store.profile(folder, trial),
+        profiles=lambda trial: of_requests(store.profiles(folder, trial)),
         calls=lambda trial: store.calls(folder, trial),
     )

@@ -11,6 +11,7 @@ clock begins between two moments that are known, a few milliseconds apart); each
 py-spy reads while the client runs on: a stack that changes meanwhile is lost (`lost`: some 5 % of the samples with aiohttp, 15 % in httpx's pool), or
 comes out with an old leaf above a new caller.  Both take from code that calls many short functions and give to code that stays put.
 A thread that waits for a free core counts as one on a CPU when it is seen, but gets no weight for the wait.
+Where several threads compute, they share what is spent between two sightings equally: how much each had of it is not told.
 """
 
 import gzip
@@ -32,6 +33,26 @@ from loopdiag.model.recording import TrialResult
 US = 1_000
 MAIN = "main"
 BEGINS_NS = 1_000_000  # from py-spy's start to its clock's, where no more is known
+#: functions below which a thread waits in C: for a socket, for another thread, for time
+BLOCKING = frozenset(
+    [
+        "_worker",
+        "accept",
+        "acquire",
+        "connect",
+        "do_handshake",
+        "get",
+        "getaddrinfo",
+        "poll",
+        "read",
+        "readinto",
+        "recv",
+        "recv_into",
+        "select",
+        "sleep",
+        "wait",
+    ]
+)
 THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
 
 Stack = tuple[tuple[str, str, int | None], ...]  # function, file, line; outermost first
@@ -87,10 +108,15 @@ def profiles(events: list[Event], taken: Taken, trial: TrialResult) -> tuple[Pro
     zero = _zero_ns(events, taken)
     seen = [(zero + one.at_us * US, one) for one in sightings(events)]
     inside = [(at, one) for at, one in seen if t0 <= at < t1]
-    made: dict[str, _Columns] = {MAIN: _Columns()}
     step = max(1, round(1e9 / taken.rate_hz))
-    for (_, one), (begin, end) in zip(inside, shares([curve.at(at) for at, _ in inside], curve.at(t0), curve.at(t1), step), strict=True):
-        made.setdefault(one.thread, _Columns()).add(one.stack, begin, end, step, curve, t0)
+    spans = list(shares([curve.at(at) for at, _ in inside], curve.at(t0), curve.at(t1), step))
+    of_main = sum(end - begin for (_, one), (begin, end) in zip(inside, spans, strict=True) if one.thread == MAIN)
+    beside = _beside if 2 * of_main < curve.at(t1) - curve.at(t0) else _alone
+    made: dict[str, _Columns] = {MAIN: _Columns()}
+    for at_work, (begin, end) in zip(beside(inside, step), spans, strict=True):
+        bounds = [begin + (end - begin) * k // len(at_work) for k in range(len(at_work) + 1)]
+        for one, (low, high) in zip(at_work, pairwise(bounds), strict=True):
+            made.setdefault(one.thread, _Columns()).add(one.stack, low, high, step, curve, t0)
     return tuple(
         Profile(
             trial=trial.spec.id,
@@ -144,6 +170,26 @@ def shares(spent: list[int], first: int, last: int, step: int) -> Iterator[tuple
         end = last if after is None else after - min(after - here, step) // 2
         yield begin, end
         begin = end
+
+
+def _alone(seen: list[tuple[int, Seen]], _step: int) -> Iterator[list[Seen]]:
+    """Who was at work from each sighting on: the one that was seen, where one thread does nearly all."""
+    yield from ([one] for _, one in seen)
+
+
+def _beside(seen: list[tuple[int, Seen]], step: int) -> Iterator[list[Seen]]:
+    """The same where several threads share the work: with it the others, as far as they stand where they were seen last.
+
+    The trace does not tell when a thread waits; what may block is taken to be at work for the one look at which it was seen.
+    """
+    standing: dict[str, tuple[int, Seen]] = {}
+    for at, one in seen:
+        standing[one.thread] = at, one
+        yield [one, *(other for when, other in standing.values() if other is not one and (at - when < step or not _may_block(other)))]
+
+
+def _may_block(one: Seen) -> bool:
+    return one.stack[-1][0].rpartition(".")[2] in BLOCKING
 
 
 class _Columns:
