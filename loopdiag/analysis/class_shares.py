@@ -78,7 +78,9 @@ def counted(timeline: Timeline, on_cpu: float = 1.0) -> dict[str, float]:
         timeline: the trial.
         on_cpu: share of the loop's running time that its thread spent on the CPU.
     """
-    running = round(timeline.lag.running_ns * on_cpu) if timeline.lag else 0
+    running = round(timeline.lag.running_ns * on_cpu) if timeline.lag else timeline.cpu_ns  # without a loop, all that the client computed
+    if running is None:
+        return {OTHER: 1.0}
     handshakes = sum(link.tls_cpu_ns or 0 for link in timeline.connections)
     records = sum(link.record_cpu_ns or 0 for link in timeline.connections)
     rest = max(0, running - handshakes - records)
