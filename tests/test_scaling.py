@@ -380,6 +380,23 @@ def test_a_line_that_is_good_enough_is_kept() -> None:
     assert law.alternatives[0].error < 1
 
 
+def test_a_law_that_misses_what_others_meet_is_not_shown() -> None:
+    # a pool that scans, seen to N = 400 with few repetitions: several laws predict left-out totals alike, and the simplest runs at half of the last one
+    points = {
+        10: [0.06, 0.07],
+        20: [0.08, 0.09],
+        30: [0.1, 0.11],
+        50: [0.15, 0.17],
+        80: [0.25, 0.28],
+        200: [0.8, 1.1, 1.2],
+        400: [3.7, 4.0, 4.5],
+    }
+    law = fit_law(points)
+    n, seconds, *_ = law.curve[-1]
+    assert n == 400
+    assert seconds == pytest.approx(4.0, rel=0.25)
+
+
 def test_a_line_that_hides_super_linear_growth_is_given_up() -> None:
     # however little a quadratic bends, where the exponent's interval excludes the line, the line is not kept
     law = fit_law({n: [(0.05 + 1e-3 * n + 4e-7 * n * n) * f for f in (0.999, 1.0, 1.001)] for n in (50, 100, 200, 300, 400, 600, 800)})

@@ -31,6 +31,8 @@ LUCK = 1.5
 SAME = 1e-6
 #: a straight line that misses the totals by no more than this share (root mean square) is not given up for a law that bends; the note tells the bend
 GOOD_LINE = 0.1
+#: of several that predict equally well, one that misses the totals by so many times the least miss, and by more than `GOOD_LINE`, is not shown
+FARTHER = 1.5
 STEPS = 3.0  # waves are in evidence where they predict left-out totals so many times better than the line
 ROUNDING = 1e-7  # relative errors below this are arithmetic, not evidence
 
@@ -69,7 +71,7 @@ def fit_law(points: Points, *, seed: int = 0) -> Law:
     wild repetitions give way to their cell's median (`Cells.clipped`).  All linear coefficients are ≥ 0.
 
     The law is chosen by leave-one-out error: each N in turn is left out and its median predicted; the simplest law within 1.3 times the
-    least error is taken.  A law needs two more values of N than it has numbers.  Near-ties that disagree about growth (linear
+    least error is taken that does not miss the totals much more than others of these.  A law needs two more values of N than it has numbers.  Near-ties that disagree about growth (linear
     against super-linear) and that the exponent's interval does not settle make the form "undecided".
 
     A straight line that misses the totals by at most 10 % (root mean square over N) is kept where the better laws only bend (a knee, a power
@@ -94,7 +96,7 @@ def fit_law(points: Points, *, seed: int = 0) -> Law:
     candidates = _candidates(cells)
     least = min(candidate.error for candidate in candidates)
     near = _distinct([candidate for candidate in candidates if candidate.error <= CLEARLY * least], cells)
-    settled = _good_line(candidates, near, growth) or _settled(near, growth)
+    settled = _good_line(candidates, near, growth) or _close(_settled(near, growth))
     split = len({candidate.steep for candidate in settled}) > 1
     return _law(cells, Choice(settled[0], near, growth, split), seed)
 
@@ -144,6 +146,12 @@ def _settled(near: list[Candidate], growth: Estimate | None) -> list[Candidate]:
     if near[0].form.name == CONSTANT:
         return near[:1]
     return [candidate for candidate in near if _allowed(candidate, growth)] or near
+
+
+def _close(settled: list[Candidate]) -> list[Candidate]:
+    """Those that a reader would call a fit: none that misses the totals much more than another one that predicts left-out ones no worse."""
+    most = max(GOOD_LINE, FARTHER * min(candidate.miss for candidate in settled))
+    return [candidate for candidate in settled if candidate.miss <= most]
 
 
 def _good_line(candidates: list[Candidate], near: list[Candidate], growth: Estimate | None) -> list[Candidate]:

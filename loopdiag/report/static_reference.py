@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PUBLISHED = "#8b9199"
-HEADROOM = 1.3  # over the highest trial, for the key
+KEY_LINE, KEY_EDGE = 0.056, 0.05  # of the panel: one line of the key, which stands over the highest trial
 
 
 def draw_reference(figure: "Figure", subject: Beside) -> None:
@@ -41,5 +41,6 @@ def draw_panel(panel: "Axes", one: Drawn, arms: tuple[ArmDiagnosis, ...]) -> Non
     for arm in one.arms:
         draw_arm(panel, arms, arm, rate)
     panel.set_xlim(left=0)
-    panel.set_ylim(0, HEADROOM * panel.dataLim.y1)
+    lines = len(panel.get_legend_handles_labels()[0])
+    panel.set_ylim(0, panel.dataLim.y1 / (1 - KEY_EDGE - KEY_LINE * lines))
     panel.legend(loc="upper left", handlelength=3, fontsize=7.5)
