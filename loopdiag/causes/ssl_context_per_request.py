@@ -80,7 +80,7 @@ class SslContextPerRequest:
             return effect
         figures = [
             figure("CPU to make TLS contexts", 1e3 * each[max(each)], "ms a request"),
-            figure("of the client's CPU", share, "1"),
+            figure("share of the client's CPU in that", share, "1"),
         ]
         shared = of_accounts(evidence, *(f"loop/{code}" for code in (CODE, "tls-handshake")), "connect", "ssl", "dns")
         left = None if isinstance(shared, NotEnough) else shared.predicted
