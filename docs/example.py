@@ -9,7 +9,7 @@ from pathlib import Path
 from loopdiag import pipeline
 from loopdiag.errors import InputError
 
-FIGURES = ("reference.png", "reference.svg", "scaling.png", "scaling.svg", "ledger.png", "ledger.svg")
+FIGURES = ("reference.png", "scaling.png", "ledger.png")
 LARGEST = 1_500_000  # bytes, of the whole folder
 PATHS = re.compile(r"(?<![\w.:/<])/(?:home|root|tmp|work|usr|opt|var|mnt|srv|Users|private)/[\w./-]*")
 

@@ -297,7 +297,7 @@ TABLES: dict[str, Callable[[Json], str]] = {
     "ladders": ladders,
     "post": post,
     "machine": machine,
-    "figure": lambda run: f"![{run['scenario']}: total time against N](figures/{run['scenario']}.png)",
+    "figure": lambda run: f"![{run['scenario']}: {'what each layer adds' if run['ladders'] else 'total time against N'}](figures/{run['scenario']}.png)",
     "command": lambda run: f"`{run['command']}`",
     "versions": lambda run: ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     "service": lambda run: run["service"],
@@ -417,11 +417,13 @@ def committed() -> dict[str, Json]:
 
 
 def taken(folder: Path) -> Path:
-    """Write what the text needs of a run, and a picture of it; return the small file's path."""
+    """Write what the text needs of a run, and its picture where the text shows it; return the small file's path."""
     run = extract(folder)
     FIGURES.mkdir(exist_ok=True)
     path = FIGURES / f"{run['scenario']}.json"
     path.write_text(json.dumps(run, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if f"{{{{{run['scenario']} figure}}}}" not in TEMPLATE.read_text(encoding="utf-8"):
+        return path
     picture = next((folder / "figures" / name for name in PICTURES if (folder / "figures" / name).is_file()), None)
     if picture is None:
         raise InputError(f"{folder}: has no figures; run: loopdiag report {folder}")

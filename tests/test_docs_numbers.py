@@ -105,7 +105,7 @@ def test_each_file_says_how_it_was_made() -> None:
         ("blog service", "25 ± 5 ms"),
         ("blog started", "2026-01-02"),
         ("blog machine", "Example CPU, 2 cores, client on 1 core; Linux; CPython 3.11"),
-        ("blog figure", "![blog: total time against N](figures/blog.png)"),
+        ("blog figure", "![blog: what each layer adds](figures/blog.png)"),
         ("ca-bundle certificates", "140"),
         ("ca-bundle with_bundle_ms", "20.0 ±1.0 ms"),
         ("ca-bundle command", "`python benchmarks/ca_bundle.py --json`"),

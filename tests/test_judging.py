@@ -231,6 +231,7 @@ def test_a_pool_of_threads_that_wait_is_too_small() -> None:
     changed = CAUSES["executor_saturated"].intervene(of.scenario, of)
     assert changed is not None
     assert changed.scenario.workload.concurrency == 20
+    assert changed.changes == ("workload.concurrency: 8 → 20",)
 
 
 def test_threads_that_parse_certificates_are_not_too_few() -> None:

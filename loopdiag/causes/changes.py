@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from loopdiag.analysis.known_limits import WORKERS
 from loopdiag.model.attribution import Intervention
 from loopdiag.model.scenario import Arm, Delay, Scenario
 from loopdiag.model.value import Value
@@ -106,7 +107,7 @@ def change(scenario: Scenario, settings: Mapping[str, object], *, remedy: bool =
         before = setting(scenario, key)
         if before == value:
             continue
-        line = f"{key}: {_shown(key, before)} → {_shown(key, value)}"
+        line = f"{key}: {_before(scenario, key)} → {_shown(key, value)}"
         if scenario.program is not None and not key.startswith(KNOBS):
             knobs = KNOB_OF.get(key, lambda _: None)(value)
             if knobs is None:
@@ -134,6 +135,15 @@ def _does(knob: str, value: object) -> str:
     plain, other = DOES.get(knob, ("", ""))
     said = plain if isinstance(value, bool) or not value else other.format(value=value)
     return f"{said} ({INJECTED}: {KNOBS}{knob} = {_plain(value)})" if said else ""
+
+
+def _before(scenario: Scenario, key: str) -> str:
+    """The value of a key, or what it is where the scenario does not say: a pool of threads or processes has its own number of workers."""
+    pools = {WORKERS.get(arm.loop) for arm in scenario.arms}
+    value = setting(scenario, key)
+    if key == "workload.concurrency" and value is None and len(pools) == 1 and None not in pools:
+        value = pools.pop()
+    return _shown(key, value)
 
 
 def setting(scenario: Scenario, key: str) -> object:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from loopdiag.errors import InputError, LoopdiagError
 from loopdiag.lab import columns, program_knobs
@@ -26,7 +25,7 @@ from loopdiag.lab.trial import Target
 from loopdiag.model.program import Place
 from loopdiag.model.recording import Status, TrialResult
 
-REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PLACE = ("file", "line", "function", "text", "block", "block_text")  # as the account lists one
 #: who hears what a program writes: 1 or 2, and a piece of it
 Heard = Callable[[int, bytes], None]
@@ -235,4 +234,4 @@ def _watched(result: TrialResult, main: left.Process, folder: Path, notes: Notes
 def _answered(folder: Path) -> int:
     """How many attempts were answered, and not sent on to somewhere else; what a program makes of a 404 is its own affair."""
     status = columns.load(folder)["attempts"]["status"][1:]
-    return int(((status > 0) & ~np.isin(status, REDIRECTS)).sum())
+    return sum(0 < each not in REDIRECTS for each in status.tolist())
