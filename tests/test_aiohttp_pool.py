@@ -271,6 +271,20 @@ def test_public_events_tell_what_they_can(plain: Origin, tmp_path: Path, loop: s
         assert sum(link.requests for link in seen.timeline.connections) == (6 if group == "response" else 2)
 
 
+def test_an_error_in_an_answer_of_an_unknown_kind_is_the_programs_own(plain: Origin, tmp_path: Path) -> None:
+    # what goes wrong while an answer is read comes to the program as it is, also where answers cannot be watched
+    program = """
+async def main():
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(URL) as response:
+                raise ValueError("the program's own")
+        except ValueError as error:
+            return str(error)
+"""
+    assert without("response", "asyncio", plain, tmp_path, program, path="/?gap=2000").said == "the program's own"
+
+
 def test_events_keep_attempts_apart(plain: Origin, tmp_path: Path) -> None:
     # a redirect is two attempts by the events, too
     program = """

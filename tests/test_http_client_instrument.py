@@ -251,15 +251,17 @@ def test_an_argument_that_is_tried_is_no_failure(tmp_path: Path) -> None:
     assert_legal(attempt)
 
 
-def test_without_a_name_that_it_needs_it_says_so(tmp_path: Path) -> None:
-    # a library that is not the one that is known is left as it is, with the reason, and the program runs as ever
+@pytest.mark.parametrize("client", ["http.client", "urllib", "urllib3", "requests"])
+def test_without_a_name_that_it_needs_it_says_so(tmp_path: Path, client: str) -> None:
+    # a library that is not the one that is known is left as it is, with the reason, as is what stands on it, and the program runs as ever
     gone = "import sys, http\nimport loopdiag_instruments.on_import as imports\nheld = imports._finder.watched.pop('http.client')\n"
     gone += "import http.client\nkept = http.client.HTTPResponse._close_conn\ndel http.client.HTTPResponse._close_conn\n"
     gone += "for callback in held: callback(http.client)\nhttp.client.HTTPResponse._close_conn = kept\n"
     with http1() as server:
-        seen = run(tmp_path, gone + program("http.client", "print(get('/1')[0])\n"), server.url)
+        seen = run(tmp_path, gone + program(client, "print(get('/1')[0])\n"), server.url)
     assert seen.output == "200\n"
     assert "_close_conn is not there" in seen.account["not_observed"]["http_client"]
+    assert ("urllib3_pool" in seen.account["not_observed"]) == (client in {"urllib3", "requests"})
     assert not len(seen.rows("attempts"))
 
 

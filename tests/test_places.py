@@ -83,6 +83,14 @@ def test_numbers() -> None:
     assert len(places.listed()) == 3
 
 
+# An interpreter that does not know where it is, as one inside of another program, has no scripts of its own.
+@pytest.mark.parametrize("executable", [None, ""])
+def test_without_an_executable(executable: "str | None", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    places = Places()
+    assert placed(places, frames("client.py", inner=places.of_frame)) == "client.py:4"
+
+
 # A text that was made on the way is the program's if it is its main one.
 @pytest.mark.parametrize(("name", "number"), [("__main__", 1), ("template", 0)])
 def test_text(name: str, number: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from blocking_parts import ON_LOOP, PYTHONS, Seen, run
-from primitives_programs import ANYIO, LOOKS, WAITS
+from primitives_programs import ANYIO, DRIVEN, LOOKS, WAITS
 
 from loopdiag.instruments.schema import TICK_NS
 from loopdiag.model.program import WAITS as KINDS
@@ -184,7 +184,16 @@ def test_anyio_made(anyio_seen: Seen) -> None:
     assert {("semaphore", 1, 2), ("limiter", 1, 2), ("limiter", 1, 3), ("lock", 1, 0)} <= made
 
 
-# A program sees the same objects, answers, cancellations and tracebacks with the instruments as without.
+# Who enters a semaphore of AnyIO's without a task is let in, and no wait is told.
+@pytest.mark.parametrize("loop", HERE)
+def test_anyio_without_a_task(loop: str, tmp_path: Path) -> None:
+    seen = run(tmp_path / "run", DRIVEN + ON_LOOP, loop)
+    assert seen.output == "entered 1\n"
+    assert {KINDS[row["kind"]] for row in seen.rows("waits")} == {"sleep"}
+    assert not seen.account["warnings"]
+
+
+# A program sees the same objects, answers, cancellations, contexts and tracebacks with the instruments as without.
 @pytest.mark.parametrize("name", RUNS)
 def test_unchanged(name: str, tmp_path: Path) -> None:
     with_instruments = run(tmp_path / "with", LOOKS + ON_LOOP, loop_of(name), python=python_of(name))

@@ -13,7 +13,8 @@ import pytest
 from raw_tables import BASE, MS, table, tick, trial
 
 from loopdiag.analysis.timelines import resolve
-from loopdiag.instruments import exhaustion
+from loopdiag.instruments import exhaustion, made_leaks
+from loopdiag.instruments.context import Rows
 from loopdiag.instruments.places import _block
 from loopdiag.model.program import WAITS, Place
 
@@ -129,6 +130,17 @@ def test_debug_mode_is_told_by_its_line(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=30)
     assert ran.stdout.strip() == '[["debug", 10, 1], ["debug", 11, 1]]'
+
+
+def test_the_last_look_never_keeps_the_interpreter_from_its_end(tmp_path: Path) -> None:
+    # it is called where the interpreter is about to wait for the program's threads: what goes wrong is noted, and it waits all the same
+    class Failing:
+        def look(self) -> None:
+            raise RuntimeError("planted")
+
+    rows = Rows(str(tmp_path), program=True)
+    made_leaks._last_look(rows, Failing())  # type: ignore[arg-type] # as far as it is asked
+    assert rows.dropped == {"made_leaks": "RuntimeError: planted"}
 
 
 def test_an_instrument_of_the_same_name_that_was_off_hides_no_table() -> None:

@@ -2,10 +2,12 @@
 
 import errno
 import gc
+import os
 import signal
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 from loopdiag.analysis.columns import MISSING, nanoseconds
 from loopdiag.instruments import marks, recorder
-from loopdiag.instruments.context import OPENED, A, Rows
+from loopdiag.instruments.context import OPENED, A, Rows, current, set_current
 from loopdiag.instruments.schema import ATTEMPT, CONNECTION, ITERATION, row_words
 
 
@@ -93,6 +95,64 @@ def test_a_full_disk_loses_rows_and_counts_them(tmp_path: Path, monkeypatch: pyt
     offsets = [rows.attempts.open() for _ in range(recorder.BLOCK_ROWS + 10)]
     assert offsets.count(0) == rows.attempts.lost == 11  # the sink takes one row of the first block
     assert len(rows_of(tmp_path, "attempts")) == recorder.BLOCK_ROWS - 1
+
+
+def test_room_that_comes_back_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the rows that were lost have had their numbers: a later row would lie beyond the block that is reserved for it, where a full disk kills the program
+    rows = Rows(str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder.os, "posix_fallocate", full)
+        for _ in range(2 * recorder.BLOCK_ROWS):
+            rows.attempts.open()
+    lost = rows.attempts.lost
+    assert [rows.attempts.open() for _ in range(5)] == [0] * 5
+    assert rows.attempts.lost == lost + 5 == recorder.BLOCK_ROWS + 6
+    assert rows.attempts.reserved == recorder.BLOCK_ROWS
+
+
+def test_a_file_of_the_programs_is_never_written_to(tmp_path: Path) -> None:
+    # a program that closes all its descriptors closes ours, too, and its next file gets our number: rows are lost, and that file stays as it is
+    rows = Rows(str(tmp_path))
+    theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+    ours = os.dup(rows.attempts._file)
+    try:
+        os.dup2(theirs, rows.attempts._file)
+        for _ in range(2 * recorder.BLOCK_ROWS):
+            rows.attempts.open()
+        assert os.fstat(theirs).st_size == 0
+        assert rows.attempts.lost == recorder.BLOCK_ROWS + 1
+    finally:
+        os.dup2(ours, rows.attempts._file)
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_forked_child_waits_for_nobody_and_has_no_request(tmp_path: Path) -> None:
+    # whoever held a table's lock in the parent is not there; the child's rows are sinks, and the request that its parent was making is not its own
+    rows = Rows(str(tmp_path))
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with rows.attempts._lock:
+            held.set()
+            over.wait(60)
+
+    holding, opened = threading.Thread(target=hold), list[int]()
+    holding.start()
+    assert held.wait(60)
+    set_current(7)
+    rows.leave()
+    assert current() == 0
+    opening = threading.Thread(target=lambda: opened.append(rows.attempts.open()))
+    opening.start()
+    opening.join(10)
+    over.set()
+    holding.join()
+    assert opened == [0]
 
 
 def test_a_full_table_loses_rows_and_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

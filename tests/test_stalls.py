@@ -2,13 +2,15 @@
 
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from blocking_parts import MS, ON_LOOP, PYTHONS, Seen, run
 
-from loopdiag.instruments.schema import TICK_NS
-from loopdiag.instruments.stalls import LONG_NS, most_seen
+from loopdiag.instruments.context import Rows
+from loopdiag.instruments.schema import STALL, TICK_NS, words
+from loopdiag.instruments.stalls import LONG_NS, Monitor, most_seen
 
 LOOPS = ("asyncio", "uvloop")
 each = pytest.mark.parametrize("loop", LOOPS)
@@ -153,6 +155,24 @@ def test_every_python_that_is_there(tmp_path: Path, python: str) -> None:
     rows = longest(seen)
     assert {seen.text(row["place"]) for row in rows if row["looks"]} == {"time.sleep(0.08)"}
     assert "stalls" not in seen.account["not_observed"]
+
+
+class Growing(dict[tuple[int, int, int], int]):
+    """What was seen, while whoever looks notes one more."""
+
+    def items(self) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+@pytest.mark.parametrize(("sights", "place"), [(Growing({(3, 4, 0): 1}), 3), ({}, 0)], ids=["one more is noted", "the next look begins"])
+def test_a_look_in_the_midst_of_the_writing_harms_nothing(tmp_path: Path, sights: dict[tuple[int, int, int], int], place: int) -> None:
+    # the loop writes its row while the other thread looks on: what was seen by then stands in it
+    rows = Rows(str(tmp_path), program=True)
+    monitor = Monitor(rows, pytest.fail)
+    monitor._watches[1] = SimpleNamespace(looks=1, running=0, began=5, sights=sights, begin=lambda _: None)  # type: ignore[assignment] # as far as it is asked
+    monitor.stalled(1, 5, 5 + 2 * LONG_NS)
+    at, row = rows.stalls.words, rows.stalls.row_words
+    assert (at[row + words(STALL)["looks"]], at[row + words(STALL)["place"]]) == (1, place)
 
 
 def test_most_seen() -> None:

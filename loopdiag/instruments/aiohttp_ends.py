@@ -56,8 +56,9 @@ def install(rows: Rows, module: ModuleType) -> None:
 
     def make_exit(before: Method) -> Method:
         def __aexit__(self: Any, kind: Any, error: Any, trace: Any) -> Any:  # noqa: N807 - the patched method's own name
-            if error is not None and not self._closed:
-                rows.fail(self._loopdiag_row, error)
+            row = getattr(self, "_loopdiag_row", 0)  # `aiohttp_wire`'s, which a changed library may lack
+            if error is not None and row and not self._closed:
+                rows.fail(row, error)
             return before(self, kind, error, trace)
 
         return __aexit__

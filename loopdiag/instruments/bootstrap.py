@@ -107,7 +107,7 @@ class State:
     def costs_ns(self) -> "dict[str, int]":
         """What each instrument says that it cost this process, in nanoseconds."""
         costs = {}
-        for name, ask in self.rows.costs.items():
+        for name, ask in tuple(self.rows.costs.items()):
             try:
                 calls, each = ask()
             except Exception as error:  # noqa: BLE001 - a probe that cannot tell its cost has none to tell
@@ -131,7 +131,7 @@ class State:
             "costs_ns": self.costs_ns(),
             "warnings": self.rows.warnings,
         }
-        for name, ask in self.rows.told.items():
+        for name, ask in tuple(self.rows.told.items()):
             try:
                 account[name] = ask()
             except Exception as error:  # noqa: BLE001 - what cannot be told is left out of the account, not the account

@@ -8,7 +8,7 @@ request objects that the garbage collector tracks.
 
 import itertools
 import sys
-from _thread import allocate_lock, get_ident
+from _thread import RLock, get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -137,7 +137,7 @@ class Rows:
             OSError: there is no room; of a program's tables that is told at its end.
         """
         self._folder = folder
-        self._opening, self._inherited = allocate_lock(), False
+        self._opening, self._inherited = RLock(), False  # what runs in between, as a finalizer, may open one, too
         self.program = program
         self.requests = itertools.count(1)
         self.counters: dict[str, int] = {}
@@ -176,10 +176,11 @@ class Rows:
         return opened
 
     def leave(self) -> None:
-        """This is a forked child: the tables are its parent's, every row that it opens is their sink, and it opens no further one."""
-        self._opening, self._inherited = allocate_lock(), True  # another thread of the parent may have held the old lock
+        """This is a forked child: the tables and the requests are its parent's, every row that it opens is their sink, and it opens no further table."""
+        self._opening, self._inherited = RLock(), True  # another thread of the parent may have held the old lock
+        _rows_of_tasks.clear()
         for table in self.tables:
-            table.capacity = table.reserved = 0
+            table.leave()
 
     def _open(self, name: str) -> Table:
         try:
@@ -198,7 +199,7 @@ class Rows:
     @property
     def tables(self) -> "tuple[Table, ...]":
         """Those that are open."""
-        return tuple(part for part in vars(self).values() if isinstance(part, Table))
+        return tuple(part for part in tuple(vars(self).values()) if isinstance(part, Table))  # another thread may open one meanwhile
 
     def begin_request(self, library: str = "") -> int:
         """The row of a request that enters a client, in the request's own task: the one that a driver marked, or a new one; `library` is its name.

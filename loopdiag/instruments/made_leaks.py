@@ -36,13 +36,20 @@ def install(rows: Rows, module: ModuleType) -> None:
         return
     leaks = _leaks(rows)
     if module.__name__ == "threading":
-        original(module, "_register_atexit")(leaks.look)  # runs before all that is registered with `atexit`
+        original(module, "_register_atexit")(lambda: _last_look(rows, leaks))  # runs before all that is registered with `atexit`
         return
 
     def attach(_loop: Any, watched: Watched) -> None:
         watched.end.append(("made_leaks", leaks.look))
 
     loops_of(rows, module).first_run.append(("made_leaks", attach))
+
+
+def _last_look(rows: Rows, leaks: "Leaks") -> None:
+    try:
+        leaks.look()
+    except Exception as error:  # noqa: BLE001 - the interpreter's end, which waits for the program's threads next, goes on
+        rows.drop("made_leaks", error)
 
 
 def _unclosed(rows: Rows, response: Any) -> None:

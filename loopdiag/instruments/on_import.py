@@ -12,11 +12,13 @@ Callback = Callable[[Any], None]
 
 
 class _AfterLoad:
-    """A module's own loader, and then the callbacks."""
+    """A module's own loader, and then the callbacks that wait for the module; in all else it is that loader."""
 
-    def __init__(self, loader: Any, callbacks: "list[Callback]") -> None:
-        self._loader = loader
-        self._callbacks = callbacks
+    def __init__(self, loader: Any, name: str, waiting: "dict[str, list[Callback]]") -> None:
+        self._loader, self._name, self._waiting = loader, name, waiting
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self).get("_loader"), name)
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
         made: ModuleType | None = self._loader.create_module(spec)
@@ -28,7 +30,7 @@ class _AfterLoad:
             spec.loader = self._loader  # whoever asks the module sees its real loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        for callback in self._callbacks:
+        for callback in self._waiting.pop(self._name, ()):  # only now: who looks for a module's spec need not import it
             callback(module)
 
 
@@ -55,7 +57,7 @@ class _Finder:
         finally:
             self._asking.discard(name)
         if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _AfterLoad(spec.loader, self.watched.pop(name))  # type: ignore[assignment] # a loader by what it does, as the import system asks
+            spec.loader = _AfterLoad(spec.loader, name, self.watched)  # type: ignore[assignment] # a loader by what it does, as the import system asks
         return spec
 
 

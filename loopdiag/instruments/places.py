@@ -4,6 +4,7 @@ The program is what is neither the standard library, nor installed (site-package
 outwards from a frame ends where the loop's run begins: beyond it stands ``asyncio.run(main())``, which is the place of nothing that a task does.
 """
 
+import itertools
 import os
 import re
 import sys
@@ -32,7 +33,8 @@ class Places:
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}  # code and instruction → number
         self._lines: dict[tuple[str, int], int] = {}
-        self._listed: list[tuple[str, int, str]] = []
+        self._listed: dict[int, tuple[str, int, str]] = {}
+        self._following = itertools.count(1)
         self._classes: dict[int, int] = {}  # code → what it is
         self._known: list[CodeType] = []  # keeps them alive, so that no other code gets their identity
         self._tool: str | None = None
@@ -101,9 +103,11 @@ class Places:
         """[file, line, function, text of the line, line that opens its block, text of that] of each number; the first one stands for none."""
         import linecache
 
-        texts = [linecache.getline(file, line).strip() for file, line, _ in self._listed]
-        told = zip(self._listed, texts)  # noqa: B905 - of one length
-        return [["", 0, "", "", 0, ""], *([*place, text, *_block(linecache.getlines(place[0]), place[1])] for place, text in told)]
+        listed = self._listed.copy()  # other threads may note one more
+        told: list[list[Any]] = [["", 0, "", "", 0, ""] for _ in range(max(listed, default=0) + 1)]
+        for number, (file, line, function) in listed.items():
+            told[number] = [file, line, function, linecache.getline(file, line).strip(), *_block(linecache.getlines(file), line)]
+        return told
 
     def _number(self, code: CodeType, frame: FrameType) -> int:
         key = id(code) << 20 | frame.f_lasti & 0xFFFFFF  # as above; identities end in four zero bits; no tuple is made
@@ -111,9 +115,9 @@ class Places:
         if not number:
             line = (code.co_filename, frame.f_lineno or code.co_firstlineno)
             number = self._lines.get(line, 0)
-            if not number:
-                self._listed.append((*line, getattr(code, "co_qualname", code.co_name)))
-                number = self._lines[line] = len(self._listed)
+            if not number:  # several threads may come here at once: each step is atomic, and of two numbers for one line the first stands
+                number = self._lines.setdefault(line, next(self._following))
+                self._listed[number] = (*line, getattr(code, "co_qualname", code.co_name))
             if len(self._numbers) < MOST and self._classes.get(id(code)) is not None:
                 self._numbers[key] = number
         return number
@@ -170,7 +174,7 @@ def _depth(lines: "list[str]", number: int) -> int:
 
 
 def _is_console_script(file: str) -> bool:
-    return os.path.dirname(file) == os.path.dirname(sys.executable)
+    return bool(sys.executable) and os.path.dirname(file) == os.path.dirname(sys.executable)
 
 
 def _root_of(main: Any) -> "str | None":

@@ -24,7 +24,7 @@ from .primitives_made import bound_of, following, number_of, whole
 from .program_tasks import tasks_of
 from .schema import EXECUTOR as EXECUTOR_FIELDS
 from .schema import row_words
-from .waits import KINDS, Waiting, waiter, waiting_of
+from .waits import KINDS, Waiting, add_by, waiter, waiting_of
 
 NAME = "primitives"
 JOB_WORDS = row_words(EXECUTOR_FIELDS)
@@ -114,7 +114,7 @@ class Awaited(asyncio.Future):  # type: ignore[type-arg] # on 3.10 it takes none
         task = waiter(fn)
         if task is not None:
             self._loopdiag_waiting.begin_at(self._loopdiag_kind, task, self._loopdiag_number)
-        super().add_done_callback(fn, context=context)
+        add_by(asyncio.Future.add_done_callback, self, fn, context)
 
 
 Awaited.__name__ = Awaited.__qualname__ = "Future"
@@ -267,7 +267,7 @@ def _watch_gathers(waiting: Waiting) -> None:
         task = waiter(fn)
         if task is not None:
             waiting.begin_at("gather", task, following("gather"), len(self._children))
-        add(self, fn, context=context)
+        add_by(add, self, fn, context)
 
     put(gathering, "add_done_callback", add_done_callback)
 

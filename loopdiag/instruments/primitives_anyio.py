@@ -10,6 +10,7 @@ from typing import Any
 
 from . import context, primitives_made
 from .context import Rows
+from .dropping import Drop
 from .patching import Missing, original, put, replace
 from .places import PLACES
 from .primitives import OUTER, code_of
@@ -26,10 +27,10 @@ MAY_WAIT = (("Semaphore", "acquire", "semaphore"), ("Lock", "acquire", "lock"), 
 def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     """Watch them; returns what cannot be."""
     missing: dict[str, str] = {}
-    waiting = waiting_of(rows, tasks_of(rows))
+    waiting, give_up = waiting_of(rows, tasks_of(rows)), Drop(rows, "waits.anyio")
     for owner, name, kind in MAY_WAIT:
         try:
-            _watch(waiting, original(module, owner), name, kind)
+            _watch(waiting, original(module, owner), name, kind, give_up)
         except Missing as error:
             missing[f"waits.anyio.{kind}"] = str(error)
     for owner, name, kind in (("CapacityLimiter", "acquire_on_behalf_of", "limiter"), ("TaskGroup", "__aexit__", "gather")):
@@ -40,13 +41,17 @@ def install(rows: Rows, module: ModuleType) -> "dict[str, str]":
     return missing | primitives_made.install(rows, module)
 
 
-def _watch(waiting: Waiting, owner: Any, name: str, kind: str) -> None:
+def _watch(waiting: Waiting, owner: Any, name: str, kind: str, give_up: Drop) -> None:
     def make(before: Method) -> Method:
         async def wait(self_: Any, *args: Any, **kwargs: Any) -> Any:
             task = context.current_task()
-            named = kind != "executor"
-            number, value = (number_of(self_, kind), bound_of(self_)) if named else (0, 0)
-            waiting.maybe(kind, task, number, value, PLACES.of_own(sys._getframe(1)))
+            if task is None or give_up.done:  # without a task, whoever drives the coroutine waits
+                return await before(self_, *args, **kwargs)
+            try:
+                number, value = (number_of(self_, kind), bound_of(self_)) if kind != "executor" else (0, 0)
+                waiting.maybe(kind, task, number, value, PLACES.of_own(sys._getframe(1)))
+            except Exception as error:  # noqa: BLE001 - a failing probe is dropped, the program runs on
+                give_up(error)
             try:
                 return await before(self_, *args, **kwargs)
             finally:

@@ -67,7 +67,9 @@ class Process:
         if self._finished or os.getpid() != self._pid:
             return
         self._finished = True
-        with suppress(OSError):  # the program may no longer write there, as where it gave up its rights: no account, and that is told
+        with suppress(
+            Exception
+        ):  # the process ends as it would; where the program may no longer write, as it gave up its rights, that there is no account is told
             self._leave()
 
     def _leave(self) -> None:

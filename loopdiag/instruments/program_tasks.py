@@ -24,7 +24,7 @@ from .places import OURS, PLACES
 from .recorder import Table, now
 from .schema import MASK, TASK, TICK_SHIFT, words
 from .task_class import PLAIN, awaited_task, put_class
-from .waits import WAKEUP, Waiting, waiting_of
+from .waits import WAKEUP, Waiting, waiter, waiting_of
 
 NAME = "program_tasks"
 W = words(TASK)
@@ -175,7 +175,8 @@ class Probe:
 
     def make_call_soon(self, before: "Callable[..., Any]") -> "Callable[..., Any]":
         """For the loop's ``call_soon``: first steps, ends of tasks, and who is woken."""
-        take, woken, ended, tasks = self._waiting.rows.pop, self._waiting.woken, self._waiting.resume, self._tasks
+        waits, woken, ended, tasks = self._waiting.rows, self._waiting.woken, self._waiting.resume, self._tasks
+        row_of = waits.get
         watched, words_, row_words = self._watched, self._tasks.table.words, self._tasks.row_words
 
         def first(number: int, step: "Callable[[], None]") -> None:
@@ -186,9 +187,9 @@ class Probe:
 
         def call_soon(callback: "Callable[..., Any]", *args: Any, context: Any = None) -> Any:
             if type(callback) is WAKEUP:
-                task = callback.__self__  # type: ignore[attr-defined] # C's, bound to its task
-                row = take(id(task), 0)
-                if row:
+                row = row_of(id(callback.__self__), 0)  # type: ignore[attr-defined] # C's, bound to its task
+                if row and (task := waiter(callback)) is not None:
+                    del waits[id(task)]
                     row = woken(task, row, sys._getframe(1))
                     return before(ended, row, callback, *args, context=context)
             elif callback is done:

@@ -7,6 +7,7 @@ stamped is readable with numpy alone.  Disk space is reserved block by block bef
 """
 
 import contextlib
+import errno
 import itertools
 import mmap
 import os
@@ -77,6 +78,7 @@ class Table:
         self.base = len(header)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._file = os.open(f"{folder}/{name}.npy", flags, 0o600)
+        self._is = os.fstat(self._file)[1:3]  # its inode and device
         try:
             os.write(self._file, header)
             size = self.base + self.capacity * self.row_bytes
@@ -112,8 +114,10 @@ class Table:
         """Reserve disk space for one more block, and let go of the memory of the one before the last.
 
         Raises:
-            OSError: there is none.
+            OSError: there is none, or the program closed all its descriptors, ours with them.
         """
+        if os.fstat(self._file)[1:3] != self._is:  # the number is a file's of the program by now
+            raise OSError(errno.EBADF, "the table's file was closed")
         block = BLOCK_ROWS * self.row_bytes
         at = self.base + self.reserved * self.row_bytes
         os.posix_fallocate(self._file, at, block)
@@ -129,14 +133,19 @@ class Table:
                 self.map.madvise(mmap.MADV_DONTNEED, 0, first)  # what late stamps fetched again, too
 
     def room(self) -> bool:
-        """Make room for one more row; False, and a row lost, where there is none."""
+        """Make room for one more row; False, and a row lost, where there is none, or once was none: the rows' numbers went on, and no block would be theirs."""
         with self._lock:  # of two threads the second must not write over what the first has stamped meanwhile
-            if self.reserved < self.capacity:
+            if self.reserved < self.capacity and not self.lost:
                 with contextlib.suppress(OSError):
                     self._reserve()
                     return True
             self.lost += 1
             return False
+
+    def leave(self) -> None:
+        """This is a forked child: the file is its parent's, and every row that it opens is the sink."""
+        self._lock = RLock()  # another thread of the parent may have held the old one
+        self.capacity = self.reserved = 0
 
     def open_with(self, pack_into: "Callable[..., None]", *values: int) -> int:
         """As `open`, but `pack_into` (of a ``struct.Struct`` that begins a row) writes the first `values`; the sink takes none, it would be read as a row."""

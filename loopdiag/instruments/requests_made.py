@@ -1,5 +1,6 @@
 """Who makes a request: the task or the thread, the call in an executor, the line of the program, the library that it enters by."""
 
+import itertools
 import struct
 import sys
 from _thread import get_ident
@@ -50,6 +51,7 @@ class Note:
         self.table: Table | None = None
         self._rows, self._give_up = rows, give_up
         self._threads: dict[int, int] = {}
+        self._following = itertools.count(1)
         self._number: Callable[[Any], int] | None = None
 
     def request(self, row: int, library: str, frame: "FrameType | None" = None) -> None:
@@ -76,7 +78,7 @@ class Note:
         ident = get_ident()
         thread = self._threads.get(ident, 0)
         if not thread:
-            thread = self._threads[ident] = len(self._threads) + 1
+            thread = self._threads[ident] = next(self._following)  # atomic: other threads come here, too
         return thread
 
     def _task_number(self, task: object) -> int:

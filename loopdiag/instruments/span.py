@@ -104,6 +104,8 @@ class Span:
     def _start(self) -> None:
         self._started = True
         self._hold()
+        if os.getpid() != self._process:
+            return
         try:
             self._schedstat = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

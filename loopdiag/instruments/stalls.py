@@ -37,7 +37,6 @@ SHARE = 8  # of the time that an iteration has lasted, before it is looked at ag
 AT_ONCE_NS, PART_OF_CPU, PART_OF_TIME = 2_000_000, 300, 200
 REST_NS = 250_000_000  # nobody is out of sight for longer, whatever it cost
 LATE_NS = 3_000_000  # whoever wakes up later than that has waited for the interpreter's lock
-FUTEX = {"x86_64": 202, "aarch64": 98}.get(os.uname().machine, -1)  # where a thread waits for a lock: perhaps the interpreter's
 SAME_NS = 1_000_000  # two readings of when one iteration began differ by less
 
 pack_into = struct.Struct("<Q8I").pack_into  # of schema.STALL
@@ -173,7 +172,7 @@ class Monitor:
         watch = self._watches.get(number)
         place = leaf = call = looks = running = 0
         if watch is not None and watch.looks and abs(watch.began - began) < SAME_NS:
-            looks, running, sights = watch.looks, watch.running, watch.sights
+            looks, running, sights = watch.looks, watch.running, dict(watch.sights)  # whoever looks may be about to note one more
             place, leaf, call = most_seen(sights)
         if watch is not None:
             watch.begin(0)
@@ -251,12 +250,12 @@ def _leaf(frame: "FrameType | None") -> int:
 
 
 def most_seen(sights: "dict[Sight, int]") -> Sight:
-    """The program's line that most looks saw, and the innermost line and the system call that most of those saw."""
+    """The program's line that most looks saw, and the innermost line and the system call that most of those saw; zeros where none is noted."""
     by_place: dict[int, int] = {}
     for (place, _, _), count in sights.items():
         by_place[place] = by_place.get(place, 0) + count
-    best = max(by_place, key=lambda place: by_place[place])
-    return max((sight for sight in sights if sight[0] == best), key=lambda sight: sights[sight])
+    best = max(by_place, key=lambda place: by_place[place], default=0)
+    return max((sight for sight in sights if sight[0] == best), key=lambda sight: sights[sight], default=(0, 0, 0))
 
 
 def install(rows: Rows, module: ModuleType) -> None:

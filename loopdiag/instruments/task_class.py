@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .patching import put
-from .waits import WAKEUP, Numbered, Waiting, waiter
+from .waits import WAKEUP, Numbered, Waiting, add_by, waiter
 
 PLAIN: Any = asyncio.Task  # this is imported before anything is put in its place
 
@@ -24,7 +24,7 @@ def awaited_task(tasks: Numbered, waiting: Waiting) -> type:
         def add_done_callback(self, fn: "Callable[..., Any]", /, *, context: Any = None) -> None:
             if type(fn) is WAKEUP and (task := waiter(fn)) is not None:
                 waiting.begin_at("task", task, tasks.known(self))
-            add(self, fn, context=context)
+            add_by(add, self, fn, context)
 
     Task.__qualname__ = "Task"
     Task.__module__, Task.__doc__ = PLAIN.__module__, PLAIN.__doc__

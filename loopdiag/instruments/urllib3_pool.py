@@ -35,6 +35,7 @@ def install(rows: Rows, module: ModuleType) -> None:
         return
     from urllib3 import connection, poolmanager
 
+    original(connection.HTTPConnection, "_loopdiag_row")  # as `http_client` has made it
     pool = original(module, "HTTPConnectionPool")
     for name in ("urlopen", "_get_conn", "_put_conn"):
         original(pool, name)

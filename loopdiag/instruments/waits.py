@@ -43,10 +43,18 @@ PLACES.stop_at(RUN)
 
 
 def waiter(callback: Any) -> "Task[Any] | None":
-    """The task whose wake-up `callback` is; None: it is something else that a future calls."""
-    if type(callback) is WAKEUP and isinstance(callback.__self__, Task):
+    """The task whose wake-up `callback` is; None: it is something else, such as ``task.cancel``, that a future or a loop calls."""
+    if type(callback) is WAKEUP and isinstance(callback.__self__, Task) and not hasattr(Task, callback.__name__):
         return callback.__self__
     return None
+
+
+def add_by(add: "Callable[..., None]", future: Any, callback: "Callable[..., Any]", context: Any) -> None:
+    """``future.add_done_callback(callback, context=context)`` by C's own `add`, which takes a None for a context: whoever ended the future would lend its."""
+    if context is None:
+        add(future, callback)
+    else:
+        add(future, callback, context=context)
 
 
 class Numbered(Protocol):
@@ -91,8 +99,14 @@ class Waiting:
 
     def begin_at(self, kind: str, task: Any, number: int, value: int = 0) -> None:
         """`task` has just begun to wait, and does not run any more."""
-        if id(task) not in self.rows:
-            self.begin(KINDS[kind], task, number, value, PLACES.of_task(task))
+        if id(task) in self.rows:
+            return
+        try:
+            place = PLACES.of_task(task)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._give_up(error)
+            return
+        self.begin(KINDS[kind], task, number, value, place)
 
     def maybe(self, kind: str, task: Any, number: int, value: int, place: int) -> None:
         """`task` may wait from now on, until `surely_not`."""
