@@ -5,6 +5,7 @@ Nothing of loopdiag but this file is imported before a test asks for the fixture
 
 import re
 from collections.abc import Generator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,15 @@ class Scaling:
         inconclusive = asked.pop("inconclusive", "pass")
         testing.require_bounds(bounds, asked.get("baseline"))
         made = self._item.stash.setdefault(MEASURED, [])
-        asked.setdefault("out", self._folder / str(len(made) + 1))
+        asked.setdefault("out", self._free())
         found = testing.measure(target, **asked)
         made.append(found)
         testing.judge(found, bounds, inconclusive=inconclusive)
         return found.diagnosis
+
+    def _free(self) -> Path:
+        """Where the next run goes: beside those of an earlier pytest, of a call that failed, of a test whose name reads alike."""
+        return next(place for number in count(1) if not (place := self._folder / str(number)).exists())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,7 +100,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call":
         for found in item.stash.get(MEASURED, []):
             if report.failed:
-                report.sections.append((f"loopdiag: {found.page()}", found.text()))
+                report.sections.append((f"loopdiag: {_page(found)}", found.text()))
             item.user_properties.append(("loopdiag", str(found.folder)))
             report.user_properties = list(item.user_properties)
     return report
+
+
+def _page(found: "Measured") -> str:
+    """Where its page is; on a full disk, and where the run was removed, there is none, which must not end the whole session."""
+    try:
+        return str(found.page())
+    except OSError as error:
+        return f"no page: {error}"

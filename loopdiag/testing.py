@@ -155,7 +155,13 @@ def measure(  # noqa: PLR0913 - all but the target have defaults
 
     keep_baseline = pipeline.keeper(None if baseline is None else Path(baseline))
     scenario = _scenario(command(target, args), n, budget, verify=verify, cwd=cwd)
-    folder = pipeline.record(scenario, _folder(scenario.name, out))
+    folder = _folder(scenario.name, out)
+    try:
+        pipeline.record(scenario, folder)
+    except BaseException:
+        if out is None and not folder.exists():  # nothing was run, so nothing is kept
+            folder.parent.rmdir()
+        raise
     keep_baseline(folder)
     document = pipeline.verify(folder) if verify else pipeline.diagnose(folder)
     pipeline.require_usable(document, folder)
@@ -217,7 +223,7 @@ def _function(target: Callable[..., object], args: list[str]) -> list[str]:
         raise InputError(
             f"{name}: is made inside another function, or belongs to an object; move it to the top of its module, so that a program of its own can import it"
         )
-    file = inspect.getsourcefile(target)
+    file = inspect.getsourcefile(inspect.unwrap(target))  # not that of a decorator
     if file is None:
         raise InputError(f"{name}: has no file that a program of its own could import")
     places = [place for place in sys.path if place and Path(place).is_dir()]

@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from random import Random
 from typing import Any, cast
 
 from loopdiag.lab.clients import ClientOptions
@@ -19,7 +18,7 @@ def drive(group: dict[str, Any]) -> dict[str, int]:
     client = EpollClient()
     client.begin(ClientOptions(pool=Pool(**options.pop("pool", {})), **options))
     workload = Workload(timeout_s=options.get("timeout_s", 60.0), concurrency=group.get("concurrency"))
-    outcome = client.run(cast("Urls", group["urls"]), workload, arrivals=Random(1), marks=instruments())
+    outcome = client.run(cast("Urls", group["urls"]), workload, marks=instruments())
     client.end()
     return outcome.errors
 

@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from exec_parts import AIOHTTP, HTTP_CLIENT, STREAMS, python, script, target, tried
+from exec_parts import AIOHTTP, HTTP_CLIENT, STREAMS, job, python, script, target, tried
 
 from loopdiag.errors import InputError, LoopdiagError
-from loopdiag.lab import columns
+from loopdiag.lab import columns, program_run
 from loopdiag.lab.injection import injected_environment
 from loopdiag.lab.program_trial import ProgramBench
 from loopdiag.model.recording import Tier
+from loopdiag.model.scenario import Knobs
 
 
 @pytest.mark.parametrize("text", [AIOHTTP, STREAMS, HTTP_CLIENT], ids=["aiohttp", "streams", "http.client"])
@@ -45,6 +49,7 @@ def test_a_program_does_the_same_under_observation(tmp_path: Path, text: str, ti
         ("raise ValueError('no such host')", "failed", "exit code 1: ValueError: no such host"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "crashed", "killed by SIGKILL"),
         ("import os, signal, sys; print('so', file=sys.stderr, flush=True); os.kill(os.getpid(), 11)", "crashed", "killed by SIGSEGV: so"),
+        ("import os; os.kill(os.getpid(), 40)", "crashed", "killed by signal 40"),
         ("import time; time.sleep(60)", "timeout", "killed after 1 s"),
     ],
 )
@@ -178,6 +183,16 @@ def test_a_loop_is_found_however_python_was_started(tmp_path: Path, line: list[s
     assert "instruments" not in result.not_observed
 
 
+@pytest.mark.parametrize("end", ["os._exit(7)", "sys.exit(7)", "os.execv(sys.executable, [sys.executable, '-c', 'raise SystemExit(7)'])"])
+def test_an_account_that_cannot_be_written_does_not_keep_a_program_from_its_end(tmp_path: Path, end: str) -> None:
+    # whatever goes wrong in the telling, the process ends as it would, and says nothing of it
+    text = f"import asyncio, os, sys\nfrom loopdiag_instruments import marks\nasyncio.run(asyncio.sleep(0))\nmarks._rows.counters['x'] = object()\n{end}\n"
+    result = tried(tmp_path, python(script(tmp_path, text)))
+    assert result.exit_code == 7, result
+    (place,) = tmp_path.glob("trial-*")
+    assert not (place / "program.err").exists()
+
+
 STARTS = {
     "run": "asyncio.run(main())",
     "Runner": "with asyncio.Runner() as runner: runner.run(main()); runner.run(main())",
@@ -285,6 +300,30 @@ def test_everything_that_a_program_started_is_gone(tmp_path: Path) -> None:
     for pid in map(int, (place / "program.out").read_text().split()):
         stat = Path(f"/proc/{pid}/stat")
         assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+@pytest.mark.parametrize("knobs", [Knobs(), Knobs(null_server=True)], ids=["trial", "null server"])
+def test_an_interrupt_while_a_program_is_started_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knobs: Knobs) -> None:
+    # a signal that comes then is raised when the program is there: it is killed, in a trial and in the run that fills the null server
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program_run.subprocess, "Popen", Noted)
+    folder = tmp_path / "run" / "trials" / "one"
+    folder.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        ProgramBench(held=held).run(job(folder, python("-c", "import time; time.sleep(600)"), tier="bare", knobs=knobs), folder)
+    (one,) = started
+    assert one.returncode == -9
 
 
 def test_the_users_environment_is_the_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,7 +371,9 @@ def toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     place.parent.mkdir()
 
     def put(version: str = "go1.27.3", build: str = 'printf made > "$4"') -> Path:
-        place.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/calls\nif [ "$1" = env ]; then echo {version}; else {build}; fi\n')
+        place.write_text(
+            f'#!/bin/sh\necho "$1" >> {tmp_path}/calls\necho "$@" > {tmp_path}/last\nif [ "$1" = env ]; then echo {version}; else {build}; fi\n'
+        )
         place.chmod(place.stat().st_mode | stat.S_IXUSR)
         os.utime(place, ns=(time.time_ns(), place.stat().st_mtime_ns + len(version)))
         go_build._version.cache_clear()
@@ -389,6 +391,7 @@ def test_it_is_compiled_once(toolchain: Callable[..., Path]) -> None:
     assert first.read_text() == "made"
     assert go_build.build() == first == go_build.built()
     assert calls.read_text().split().count("build") == 1
+    assert "-buildvcs=false" in (calls.parent / "last").read_text()  # a repository of another user's would end it
     toolchain("go1.28")
     assert go_build.build() != first
     assert list(first.parent.iterdir()) == [first]

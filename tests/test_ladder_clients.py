@@ -180,7 +180,7 @@ def outcome(url: str, count: int, options: ClientOptions, workload: Workload | N
     client = EpollClient()
     client.begin(options)
     try:
-        return client.run(Urls(url, "/{i}", count), workload or Workload(), arrivals=Random(1)).errors
+        return client.run(Urls(url, "/{i}", count), workload or Workload()).errors
     finally:
         client.end()
 

@@ -1,6 +1,7 @@
 """The null server: what it passes on it knows, and gives again by itself."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,52 @@ def test_a_program_behind_it(name: str, tmp_path: Path) -> None:
     assert results[0].knobs_acted["null_server"] >= 1
     assert (folder / "program.out").read_text(encoding="utf-8") == "[1, 2, 3]\n" * 3
     assert {path.name for path in (tmp_path / "run" / "null-server").iterdir()} == {"answers.json", "program.out"}
+
+
+@contextmanager
+def saying(answer: bytes) -> Iterator[str]:
+    """A server that gives one answer and ends its connection; its host."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            line, _ = listening.accept()
+            with line:
+                line.recv(65536)
+                line.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(10)
+
+
+BODY = b"Content-Length: 7\r\n\r\n[1,2,3]"
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "closes"),
+    [
+        ("GET", b"HTTP/1.1 200 OK\r\n" + BODY, False),
+        ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n[1,2,3]\r\n0\r\n\r\n", False),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\n\r\n", False),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", False),
+        ("HEAD", b"HTTP/1.1 200 OK\r\n\r\n", False),
+        ("GET", b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + BODY, True),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", True),
+        ("GET", b"HTTP/1.0 200 OK\r\n" + BODY, True),
+        ("GET", b"HTTP/1.1 200 OK\r\n\r\n[1,2,3]", True),
+    ],
+)
+def test_a_connection_stays_where_its_server_kept_it(method: str, answer: bytes, closes: bool, tmp_path: Path) -> None:
+    # the program opens as many connections to it as it opened to the server itself
+    with null() as server, saying(answer) as host:
+        request = f"{method} / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+            line.sendall(request)
+            assert b"".join(iter(lambda: line.recv(65536), b"")) == answer  # to the end, which comes when all is known
+        server.replay(tmp_path / "answers.json")
+        assert server.answers[method, host, "/"] == Answer(answer, closes)
+        assert server.faults == []
 
 
 def test_requests_that_differ_from_run_to_run(tmp_path: Path) -> None:

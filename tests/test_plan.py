@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_parts import scenario as any_scenario
 
-from loopdiag.lab.cells import exponent_between, extrapolate, more_values
+from loopdiag.lab.cells import ArmState, exponent_between, extrapolate, more_values
 from loopdiag.lab.plan import TIMELINES, Plan
+from loopdiag.lab.plan_profiles import SHARE, Profiles
+from loopdiag.lab.preparing import refused
 from loopdiag.model.recording import Skipped, TrialResult, TrialSpec
 from loopdiag.model.scenario import Arm, Profiling, Scenario, Sweep, Target
 
@@ -405,3 +407,10 @@ def test_a_part_that_pays_for_no_profile_is_told() -> None:
     (told,) = [item for item in ran.skipped if item.tier == "profile"]
     assert told.why == "httpx/asyncio N = 10: predicted 3.4 s each; profiles have 20% of its share, 6.0 s"
     assert told.predicted_s == pytest.approx(3.4)
+
+
+@pytest.mark.parametrize(("arm", "kept"), [(Arm(client="httpx"), SHARE), (Arm(client="go", loop="own"), 0)], ids=["httpx", "go"])
+def test_nothing_is_kept_back_for_profiles_that_cannot_be(arm: Arm, kept: float) -> None:
+    # An arm that no profiler watches has its whole share for what is fitted.
+    profiles = Profiles(scenario(arm, profile=Profiling()), guess, 100.0)
+    assert profiles.reserve_s(ArmState(arm=arm, index=0, refused=refused(arm))) == pytest.approx(kept * 100)

@@ -108,6 +108,33 @@ def test_the_marker_and_the_options_give_defaults(run: Run) -> None:
     assert "report.html" in done.stdout
 
 
+def test_earlier_runs_are_kept_and_a_lost_one_ends_no_session(run: Run) -> None:
+    # a second pytest, and another test whose name reads alike, keep their runs beside the first; where the run's folder is gone, the next test runs all the same
+    run.write(
+        conftest=CONFTEST,
+        test_it="""
+            import conftest, pytest, shutil
+
+            @pytest.mark.parametrize("name", ["a/b", "a-b"])
+            def test_it(scaling, name):
+                scaling("x {n}", max_slope_ms=9)
+
+            def test_lost(scaling):
+                scaling("x {n}", max_slope_ms=9)
+                shutil.rmtree(conftest.ASKED[-1]["out"])
+                raise AssertionError
+
+            def test_next():
+                pass
+        """,
+    )
+    for first in (1, 3):
+        done = run("--loopdiag-out", "kept")
+        assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+        assert "no page: " in done.stdout
+        assert {path.name for path in run.folder.glob("kept/test_it.py-test_it-a-b/*")} == {str(number) for number in range(1, first + 2)}
+
+
 def test_a_call_without_a_bound_is_a_fault(run: Run) -> None:
     # a test that cannot fail says so before anything is run
     run.write(conftest=CONFTEST, test_it="def test_it(scaling):\n    scaling('python x.py {n}')\n")

@@ -1,11 +1,17 @@
 """Every client on every loop that is none of asyncio's, by the real worker: fates, pools, TLS, arrivals, and what the timeline tells."""
 
+import contextlib
 import json
+import os
+import select
+import signal
 import socket
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trustme
 from lab_parts import MIXED, Server, ca_file, scenario, serving, spec
@@ -16,7 +22,7 @@ from loopdiag.lab import columns
 from loopdiag.lab.clients import CLIENTS, loops_of
 from loopdiag.lab.job import Job
 from loopdiag.lab.loops import LOOPS, runner_of
-from loopdiag.lab.trial import Bench
+from loopdiag.lab.trial import WORKER, Bench
 from loopdiag.model.recording import Tier, TrialResult
 from loopdiag.model.scenario import Arm, Pool, Sweep, Target, Workload
 from loopdiag.model.timeline import Attempt, Timeline
@@ -114,14 +120,17 @@ def test_the_pool_is_as_asked(client: str, loop: str, tmp_path: Path) -> None:
 
 @each
 def test_tls_is_verified(client: str, loop: str, tmp_path: Path) -> None:
-    # The right CA is accepted, a wrong one refused and told as `tls`; where something sees the connections, their handshakes are told.
+    # The right CA is accepted, a wrong one refused and told as `tls`; where something sees the connections, their handshakes are told.  No file is left over.
     wrong = tmp_path / "wrong.pem"
     trustme.CA().cert_pem.write_to_path(wrong)
-    with serving(tls=True) as server:
+    (spare := tmp_path / "spare").mkdir()
+    with serving(tls=True) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(spare))
         good = trial(server.url, (client, loop), tmp_path, 4, ca=ca_file(server, tmp_path), tier="timeline")
         accepted = server.connections
         bad = trial(server.url, (client, loop), tmp_path, 2, ca=str(wrong))
         assert (good.errors, bad.errors) == ({}, {"tls": 2})
+        assert not list(spare.iterdir())
         if (client, loop) not in BLIND:
             line = timeline(good, tmp_path)
             assert len(line.connections) == accepted
@@ -156,3 +165,39 @@ def test_a_refusal_is_asked_again(client: str, loop: str, tmp_path: Path) -> Non
         ran = trial(server.url, (client, loop), tmp_path, 3, path="/busy/{i}", workload=Workload(retries=1, concurrency=3))
     assert ran.errors == {}
     assert set(server.paths.values()) == {2}
+
+
+def test_a_killed_worker_leaves_no_processes(tmp_path: Path) -> None:
+    # A pool's processes end with their worker, however that ends.
+    arm = Arm(client="httpx-sync", loop="processes")
+    asked = scenario(arm, target=Target(path="/slow"), workload=Workload(concurrency=3))
+    with serving() as server:
+        job = Job(scenario=asked, spec=spec(arm, 8), url=server.url, folder=str(tmp_path))
+        with subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as worker:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write(msgspec.json.encode(job) + b"\n")
+            worker.stdin.flush()
+            assert worker.stdout.readline() == b"ready\n"
+            children = [os.pidfd_open(pid) for pid in children_of(worker.pid)]
+            worker.kill()
+            try:
+                assert len(children) >= 3
+                for child in children:
+                    assert select.select([child], [], [], 30)[0]
+            finally:
+                for child in children:
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(child, signal.SIGKILL)
+                    os.close(child)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started, and that run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            number, _, rest = stat.read_text(encoding="utf-8").partition(" (")
+            if int(rest.rpartition(") ")[2].split()[1]) == pid:
+                found.append(int(number))
+    return found

@@ -184,10 +184,12 @@ def test_missing_tables_are_absent_and_damaged_ones_told(tmp_path: Path) -> None
     assert store.columns(tmp_path, "0001") == {}
     np.save(folder / "server_requests.npy", np.arange(3))
     assert list(store.columns(tmp_path, "0001")) == ["server_requests"]
-    (folder / "attempts.npy").write_bytes(b"no table")
-    columns.cut(folder)
-    with pytest.raises(InputError, match=r"attempts\.npy: damaged"):
-        store.columns(tmp_path, "0001")
+    for content in (b"no table", b""):  # the latter as a full disk leaves it
+        (folder / "attempts.npy").write_bytes(content)
+        columns.cut(folder)
+        assert columns.opened(folder / "attempts.npy") == 0
+        with pytest.raises(InputError, match=r"attempts\.npy: damaged"):
+            store.columns(tmp_path, "0001")
 
 
 def test_files_are_written_whole(tmp_path: Path) -> None:

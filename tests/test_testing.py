@@ -5,6 +5,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,14 @@ def test_a_failure_says_what_to_do(tmp_path: Path) -> None:
     assert isinstance(caught.value, AssertionError)
 
 
+def test_what_cannot_be_run_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a program that is not there is a fault of the input, and of its run nothing is kept
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(InputError, match="no such program"):
+        testing.assert_scaling("not-there-at-all {n}", max_slope_ms=1)
+    assert not list(tmp_path.iterdir())
+
+
 async def fetch(n: int, url: str = "") -> None:
     """A target."""
     del n, url
@@ -154,6 +163,15 @@ def test_bounds_are_asked_for_before_anything_runs(options: dict[str, Any], said
     # a test that can never fail is a fault
     with pytest.raises(InputError, match=said):
         testing.assert_scaling("python client.py {n}", **options)
+
+
+def test_a_decorated_function_is_imported_from_its_own_file() -> None:
+    # and not from the decorator's
+    made: dict[str, Any] = {}
+    text = "import functools\ndef traced(f):\n    @functools.wraps(f)\n    async def run(*a):\n        await f(*a)\n    return run\n"
+    exec(compile(text, "/elsewhere/tracing.py", "exec"), made)  # a decorator of another file
+    words = testing.command(made["traced"](fetch))
+    assert words[4:6] == [str(Path(__file__).resolve()), "fetch"]
 
 
 MODULE = """

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK_ROWS = 4096
+DAMAGED = (OSError, ValueError, EOFError)  # what numpy raises; the last of a file without a byte, as a full disk leaves it
 
 
 def cut(folder: Path) -> None:
@@ -30,7 +31,7 @@ def cut(folder: Path) -> None:
             start, kind = table.offset, table.dtype
             del table
             _shorten(path, kind.descr, rows, start, rows * kind.itemsize)
-        except (OSError, ValueError, AttributeError):
+        except (*DAMAGED, AttributeError):
             continue
 
 
@@ -50,7 +51,7 @@ def load(folder: Path) -> "dict[str, Array]":
         try:
             table = np.load(path, mmap_mode="r")
             tables[path.stem] = table[: _opened(table)] if path.stem in TABLES else table
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             faults.append(f"{path}: damaged: {error}")
     if faults:
         raise InputError(*faults)
@@ -63,7 +64,7 @@ def opened(path: Path) -> int:
 
     try:
         return _opened(np.load(path, mmap_mode="r")) - 1
-    except (OSError, ValueError):
+    except DAMAGED:
         return 0
 
 

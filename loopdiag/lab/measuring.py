@@ -1,8 +1,10 @@
 """What a worker measures, on whatever loop: the clocks at both ends of the timed part, and the report that is made of them."""
 
 import contextlib
+import ctypes
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,9 @@ from loopdiag.lab.workload import Outcome, decode_all
 
 if TYPE_CHECKING:
     from loopdiag.lab.probes import Running
+
+
+PR_SET_PDEATHSIG = 1
 
 
 class Meter(NamedTuple):
@@ -187,6 +192,12 @@ def _rss_peak_kib() -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1])
     return getrusage(RUSAGE_SELF).ru_maxrss
+
+
+def ends_with(parent: int) -> bool:
+    """Have the kernel kill this process when the thread that started it ends; False where `parent`, that thread's process, is gone already."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
 
 
 def say(line: bytes) -> None:

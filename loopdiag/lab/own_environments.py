@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -171,36 +172,37 @@ def _built(folder: Path) -> Built | None:
 def _locked(arm: Arm, found: Interpreter, folder: Path, note: Note) -> Built:
     folder.parent.mkdir(parents=True, exist_ok=True)
     what = f"the environment of {arm.name} (Python {found.version}; {', '.join(arm.requirements)})"
-    with _lock(folder.with_name(f"{folder.name}.lock"), lambda: note(f"waiting for another run that builds {what}")):
+    with _lock(folder.with_name(f"{folder.name}.lock"), lambda: note(f"waiting for another run that builds {what}")) as lock:
         if (made := _built(folder)) is not None:  # meanwhile, by the other one
             return made
         note(f"building {what}: once, it may take a minute or two")
-        return _make(arm, found, folder)
+        return _make(arm, found, folder, lock)
 
 
 @contextmanager
-def _lock(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
-    """Hold the lock at `path`; the kernel gives it back when its holder ends, however that is."""
+def _lock(path: Path, waiting: Callable[[], object]) -> Iterator[int]:
+    """Hold the lock at `path`; the kernel gives it back when all who have its descriptor have ended, however that is."""
     with path.open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
-def _make(arm: Arm, found: Interpreter, folder: Path) -> Built:
+def _make(arm: Arm, found: Interpreter, folder: Path, lock: int) -> Built:
     if folder.exists():
         shutil.rmtree(folder)
     log, python = folder.with_name(f"{folder.name}.log"), str(folder / "bin" / "python")
     install = [python, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--retries", "2", "--", *arm.requirements]
     with log.open("wb") as output:
         for step in ([found.path, "-I", "-m", "venv", str(folder)], *([install] if arm.requirements else ())):
-            if not _done(step, output):
+            if (code := _ended(step, output, lock)) != 0:
+                why = f"it took longer than {BUILD_S / 60:.0f} minutes" if code is None else _why(log)
                 raise InputError(
                     f"arm {arm.name}: its environment (Python {found.version}; {', '.join(arm.requirements)}) cannot be built: "
-                    f"{_why(log)}; all that was said stands in {log}"
+                    f"{why}; all that was said stands in {log}"
                 )
     listed = subprocess.run([python, "-I", "-c", LIST], capture_output=True, check=True, timeout=BUILD_S).stdout
     packages = {name: version for name, version in json.loads(listed).items() if name and _plain(name) not in TOOLS}
@@ -211,16 +213,23 @@ def _make(arm: Arm, found: Interpreter, folder: Path) -> Built:
     return made
 
 
-def _done(step: list[str], output: IO[bytes]) -> bool:
-    """Run one step of a build; whether it went well."""
+def _ended(step: list[str], output: IO[bytes], lock: int) -> int | None:
+    """Run one step of a build; how it ended, None: not in time.
+
+    What it starts, a compiler such as pip's, ends with it.  Where this process is killed, it goes on, and keeps the lock until it ends: nobody else writes there.
+    """
     env = without_paths(os.environ)
+    running = subprocess.Popen(
+        step, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env, pass_fds=(lock,), start_new_session=True
+    )
     try:
-        done = subprocess.run(
-            step, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env, timeout=BUILD_S, check=False
-        )
+        return running.wait(BUILD_S)
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        return None
+    finally:
+        if running.returncode is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
 
 
 def _why(log: Path) -> str:
@@ -231,7 +240,7 @@ def _why(log: Path) -> str:
     if "No module named venv" in " ".join(lines) or any("ensurepip is not" in line for line in lines):
         return "that Python has no venv or no pip of its own (on Debian and Ubuntu: apt install python3-venv)"
     said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines[-1:]
-    return f"pip: {said[-1]}" if said else f"it took longer than {BUILD_S / 60:.0f} minutes"
+    return f"pip: {said[-1]}" if said else "it says nothing"
 
 
 def _plain(name: str) -> str:

@@ -42,7 +42,7 @@ class Profiles:
         name = state.arm.name
         if cell is not None and (cell.tier in {"profile", "calls"} or (cell.tier == "bare" and not cell.tried)):
             return 0.0
-        if name not in self._arms or (name in self._chosen and not self.wanted(state)):
+        if name not in self._arms or "profile" in state.refused or (name in self._chosen and not self.wanted(state)):
             return 0.0
         return max(0.0, SHARE * self._share_s - self._spent_s.get(name, 0.0))
 

@@ -8,8 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 OUT, ERR = "program.out", "program.err"
 LOOK_AT_S = (0.03, 0.1, 0.3, 1.0)  # when the processes below are looked at, in a run that looks
@@ -17,7 +15,7 @@ PIECE = 1 << 16
 
 
 class ProgramRun:
-    """A program that runs; within the context it is known, after it everything that it started is gone.
+    """A program that runs, until `kill`, which whoever makes one calls in any case.
 
     Args:
         command: its command line.
@@ -39,14 +37,6 @@ class ProgramRun:
         self.pid = self._process.pid
         self.ended_ns = 0
         self.seen: list[list[str]] = []  # command lines of the processes below it
-
-    def __enter__(self) -> Self:
-        """It runs already."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Kill what is left."""
-        self.kill()
 
     @property
     def exit_code(self) -> int:

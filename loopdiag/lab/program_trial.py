@@ -1,6 +1,5 @@
 """A trial of a user's own program: started at one N, observed from inside, and its account taken."""
 
-import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -21,7 +20,7 @@ from loopdiag.lab.program_run import ERR, OUT, PIECE, Holding, ProgramRun
 from loopdiag.lab.program_start import changed, command, environment
 from loopdiag.lab.program_unseen import why_unseen
 from loopdiag.lab.servers.null import NullServer
-from loopdiag.lab.trial import Target
+from loopdiag.lab.trial import Target, signal_name
 from loopdiag.model.program import Place
 from loopdiag.model.recording import Status, TrialResult
 
@@ -63,19 +62,20 @@ class ProgramBench:
             LoopdiagError: nothing of it can be observed.
         """
         if job.scenario.knobs.null_server and self._null is None:
-            self._null = filled(job, folder)
+            self._null = filled(job, folder, self._held)
         beside, notes = Beside(job, folder, self._held, self._profiler), Notes()
-        hold = None
+        hold, run = None, None
         prefix = folder / "hold" if job.spec.tier == "profile" else None
         try:
             if prefix is not None:
                 hold = Holding(prefix, beside.start, beside.stop)
-            with self._held():
+            with self._held():  # a program that was started is always known here
                 run = self._start(job, folder, prefix)
-            with run:
-                status, why = self._wait(job, run, hold)
-                notes = beside.stop()
+            status, why = self._wait(job, run, hold)
+            notes = beside.stop()
         except BaseException:
+            if run is not None:
+                run.kill()
             left.gather(folder, None)  # of a run that was cut short nothing is kept but its output
             raise
         finally:
@@ -115,7 +115,7 @@ class ProgramBench:
             run.kill()
         said = run.last_words()
         if run.exit_code < 0:
-            return "crashed", f"killed by {signal.Signals(-run.exit_code).name}" + (f": {said}" if said else "")
+            return "crashed", f"killed by {signal_name(-run.exit_code)}" + (f": {said}" if said else "")
         if run.exit_code:
             return "failed", f"exit code {run.exit_code}: {said or 'without a word on stderr'}"
         if self._null is not None and self._null.missed:

@@ -268,6 +268,14 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
+def signal_name(number: int) -> str:
+    """What a signal is called; most of the real-time ones have a number alone."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _failed(job: Job, status: Status, why: str) -> TrialResult:
     return TrialResult(spec=job.spec, status=status, why=why)
 
@@ -288,5 +296,5 @@ def _last_words(process: "subprocess.Popen[bytes]", folder: Path) -> str:
     lines = (folder / "worker.log").read_text(encoding="utf-8", errors="replace").split("\n")
     said = next((line.strip() for line in reversed(lines) if line.strip()), "")
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}" + (f": {said}" if said else "")
+        return f"killed by {signal_name(-code)}" + (f": {said}" if said else "")
     return said or f"exit code {code} without a word"

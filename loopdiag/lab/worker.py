@@ -7,9 +7,7 @@ A loop that is none of asyncio's runs the whole of it in its own way (`runner`).
 
 import asyncio
 import contextlib
-import ctypes
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -19,19 +17,15 @@ import msgspec
 from loopdiag.lab.clients import CLIENTS, Client
 from loopdiag.lab.job import REPORT, Job, WorkerReport
 from loopdiag.lab.loops import LOOPS, Loop, cpu_clock, loop_clock, runner_of
-from loopdiag.lab.measuring import Timed, arrivals_of, options_of, unseen, urls_of
+from loopdiag.lab.measuring import Timed, arrivals_of, ends_with, options_of, unseen, urls_of
 from loopdiag.lab.planted import slow_look_ups
 from loopdiag.lab.workload import Work, instruments
-
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Do the job that stands on stdin."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return  # the parent died before the line above
+    if not ends_with(os.getppid()):
+        return
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     if job.cores:
         os.sched_setaffinity(0, job.cores)

@@ -8,7 +8,6 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from random import Random
 from types import ModuleType
 
 from loopdiag.errors import Unavailable
@@ -58,13 +57,12 @@ class EpollClient(Sockets):
         """Close everything."""
         self.close_all()
 
-    def run(self, urls: Urls, workload: Workload, *, arrivals: Random, marks: ModuleType | None = None) -> Outcome:
+    def run(self, urls: Urls, workload: Workload, *, marks: ModuleType | None = None) -> Outcome:
         """Make the requests: all at once, or so many at a time as the workload says; t0 is read just before the first, t1 after the last.
 
         Raises:
             Unavailable: the workload asks for arrivals, retries or plants, which this client does not know.
         """
-        del arrivals
         if workload.kind == "open" or workload.retries or workload.plant != Plant():
             raise Unavailable("the client epoll knows closed workloads without retries and plants only")
         count = len(urls)

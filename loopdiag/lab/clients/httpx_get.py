@@ -6,7 +6,7 @@ Each call makes a client of its own: it parses the whole bundle of authorities a
 import tempfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from loopdiag.errors import Unavailable
 from loopdiag.lab.clients import Answer, ClientOptions
@@ -25,7 +25,7 @@ class HttpxGet:
     def __init__(self) -> None:
         self._httpx: ModuleType | None = None
         self._method = "GET"
-        self._bundle: Path | None = None
+        self._bundle: IO[bytes] | None = None
         self._arguments: dict[str, Any] = {}
 
     def open(self, options: ClientOptions) -> None:
@@ -44,7 +44,7 @@ class HttpxGet:
             self._arguments["headers"] = {"User-Agent": options.user_agent}
         if options.ca_file is not None:
             self._bundle = _bundle(Path(options.ca_file))
-            self._arguments["verify"] = str(self._bundle)
+            self._arguments["verify"] = f"/proc/self/fd/{self._bundle.fileno()}"
 
     def fetch(self, url: str) -> Answer:
         """Make one request and read its body whole."""
@@ -54,13 +54,17 @@ class HttpxGet:
     def close(self) -> None:
         """Remove the bundle."""
         if self._bundle is not None:
-            self._bundle.unlink(missing_ok=True)
+            self._bundle.close()
 
 
-def _bundle(ca_file: Path) -> Path:
-    """A file with the usual authorities, which each call parses, and the target's own, which alone could not be compared with what a user's call does."""
+def _bundle(ca_file: Path) -> IO[bytes]:
+    """A file with the usual authorities, which each call parses, and the target's own, which alone could not be compared with what a user's call does.
+
+    It has no name, so that nothing is left of it, however the process ends.
+    """
     import certifi  # httpx's own choice
 
-    with tempfile.NamedTemporaryFile("wb", prefix="loopdiag-", suffix=".pem", delete=False) as file:
-        file.write(Path(certifi.where()).read_bytes() + b"\n" + ca_file.read_bytes())
-    return Path(file.name)
+    file = tempfile.TemporaryFile("wb")  # noqa: SIM115 - the calls open it again and again
+    file.write(Path(certifi.where()).read_bytes() + b"\n" + ca_file.read_bytes())
+    file.flush()
+    return file

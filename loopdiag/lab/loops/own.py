@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from random import Random
 from typing import Any, Protocol
 
 from loopdiag.errors import Unavailable
@@ -20,7 +19,7 @@ class Bringing(Protocol):
     def begin(self, options: ClientOptions) -> None:
         """Build the client; raises Unavailable where it cannot do what the options ask."""
 
-    def run(self, urls: Urls, workload: Workload, *, arrivals: Random, marks: Any = None) -> Outcome:
+    def run(self, urls: Urls, workload: Workload, *, marks: Any = None) -> Outcome:
         """Make the requests; `marks` are the instruments' in the timeline tier."""
 
     def end(self) -> None:
@@ -45,21 +44,21 @@ class OwnLoop(BuiltIn):
 
 def run_own(client_class: type[Bringing], job: Job) -> WorkerReport:
     """Open the client, warm up, wait for the word, run the timed part, report."""
-    options, urls, workload, sweep = options_of(job), urls_of(job), job.scenario.workload, job.scenario.sweep
+    options, urls, workload = options_of(job), urls_of(job), job.scenario.workload
     began = time.perf_counter_ns()
     client = client_class()
     client.begin(options)
     setup_ns = time.perf_counter_ns() - began
     if job.warm_up:
         with contextlib.suppress(Exception):  # the timed part will tell
-            client.run(Urls(job.url.rstrip("/"), job.scenario.target.path, 1), Workload(timeout_s=workload.timeout_s), arrivals=Random(0))
+            client.run(Urls(job.url.rstrip("/"), job.scenario.target.path, 1), Workload(timeout_s=workload.timeout_s))
         client.end()
         client = client_class()
         client.begin(options)
     marks = instruments() if job.spec.tier == "timeline" else None
     timed = Timed(job)
     timed.begin()
-    outcome = client.run(urls, workload, arrivals=Random(f"{sweep.seed}/{job.spec.n}/{job.spec.repetition}"), marks=marks)
+    outcome = client.run(urls, workload, marks=marks)
     timed.end()
     client.end()
     return timed.report(outcome, setup_ns)

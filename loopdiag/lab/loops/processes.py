@@ -16,7 +16,7 @@ from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
 from loopdiag.lab.loops import BuiltIn
 from loopdiag.lab.loops.blocking import drivers, opened
-from loopdiag.lab.measuring import Timed, options_of, unseen, urls_of
+from loopdiag.lab.measuring import Timed, ends_with, options_of, unseen, urls_of
 from loopdiag.lab.probes.cpu_clock import process_cpu_ns
 
 ELSEWHERE = "the requests are made in processes of their own, which nobody watches"
@@ -42,7 +42,7 @@ class ProcessesLoop(BuiltIn):
         client.close()
         forking, count = multiprocessing.get_context("fork"), workers(job.scenario.workload)
         ready: SimpleQueue[int | str] = forking.SimpleQueue()
-        with ProcessPoolExecutor(count, mp_context=forking, initializer=_open, initargs=(client_class, job, ready)) as pool:
+        with ProcessPoolExecutor(count, mp_context=forking, initializer=_open, initargs=(client_class, job, ready, os.getpid())) as pool:
             pool.submit(os.getpid)  # starts them all
             pids = [_pid(ready.get()) for _ in range(count)]
             setup_ns = time.perf_counter_ns() - began
@@ -59,8 +59,10 @@ class ProcessesLoop(BuiltIn):
         return msgspec.structs.replace(report, not_observed=report.not_observed | hidden)
 
 
-def _open(client_class: type[BlockingClient], job: Job, ready: "SimpleQueue[int | str]") -> None:
+def _open(client_class: type[BlockingClient], job: Job, ready: "SimpleQueue[int | str]", parent: int) -> None:
     """In a process of the pool: open its client."""
+    if not ends_with(parent):  # a killed worker ends no pool: each of its processes keeps the others' pipes open
+        raise EOFError("the worker is gone")
     try:
         client = client_class()
         client.open(options_of(job))

@@ -196,6 +196,9 @@ class _Line(asyncio.Protocol):
             self.server.faults.append(f"{host}: {error.strerror or error}")
             self.transport.close()
             return
+        if self.transport.is_closing():  # the program left meanwhile
+            beyond.transport.close()
+            return
         self._beyond = beyond
         for data in self._early:
             beyond.transport.write(data)
@@ -209,7 +212,7 @@ class _Beyond(asyncio.Protocol):
         self._line = line
         self._raw = bytearray()
         self._parser = httptools.HttpResponseParser(self)
-        self._ended = self._head = False
+        self._ended = self._head = self._closes = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
@@ -225,7 +228,7 @@ class _Beyond(asyncio.Protocol):
             if not self._ended:
                 self._line.server.faults.append("a server speaks something else than HTTP/1.1")
         if self._ended:
-            self._keep(closes=not self._parser.should_keep_alive())
+            self._keep(closes=self._closes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server ended it: an answer without a length ends here."""
@@ -233,6 +236,11 @@ class _Beyond(asyncio.Protocol):
         if self._head and self._raw:
             self._keep(closes=True)
         self._line.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers."""
+        if name.lower() == b"connection" and b"close" in value.lower():
+            self._closes = True
 
     def on_headers_complete(self) -> None:
         """Its head is there; to HEAD that is all."""
@@ -243,11 +251,12 @@ class _Beyond(asyncio.Protocol):
             self._ended = True
 
     def on_message_complete(self) -> None:
-        """It is there as a whole."""
+        """It is there as a whole; only now the parser knows whether the connection stays."""
         self._ended = self._head
+        self._closes = not self._parser.should_keep_alive()
 
     def _keep(self, *, closes: bool) -> None:
         if self._line.questions:
             self._line.server.keep(self._line.questions.pop(0), Answer(bytes(self._raw), closes))
-        self._raw, self._ended, self._head = bytearray(), False, False
+        self._raw, self._ended, self._head, self._closes = bytearray(), False, False, False
         self._parser = httptools.HttpResponseParser(self)

@@ -119,12 +119,12 @@ func (w *work) request(number int, due, created int64) {
 func (w *work) fetch(ctx context.Context, number int, life *life) ([]byte, string) {
 	address := w.job.address(number)
 	for left := w.job.Scenario.Workload.Retries; ; left-- {
-		status, body, pause, err := w.once(ctx, address)
+		status, body, after, err := w.once(ctx, address)
 		switch {
 		case err != nil:
 			return nil, kindOf(err)
 		case left > 0 && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable):
-			time.Sleep(pause)
+			time.Sleep(pauseOf(after))
 			life.again()
 			continue
 		case status >= 400:
@@ -144,22 +144,22 @@ func (w *work) fetch(ctx context.Context, number int, life *life) ([]byte, strin
 	}
 }
 
-// once makes one request and reads its body whole.
-func (w *work) once(ctx context.Context, address string) (int, []byte, time.Duration, error) {
+// once makes one request and reads its body whole; the third result is the answer's Retry-After field.
+func (w *work) once(ctx context.Context, address string) (int, []byte, string, error) {
 	request, err := http.NewRequestWithContext(ctx, w.job.Scenario.Workload.Method, address, nil)
 	if err != nil {
-		return 0, nil, 0, err
+		return 0, nil, "", err
 	}
 	if w.job.UserAgent != nil {
 		request.Header.Set("User-Agent", *w.job.UserAgent)
 	}
 	response, err := w.client.Do(request)
 	if err != nil {
-		return 0, nil, 0, err
+		return 0, nil, "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, body, pauseOf(response.Header.Get("Retry-After")), err
+	return response.StatusCode, body, response.Header.Get("Retry-After"), err
 }
 
 // pauseOf reads a Retry-After field, a number of seconds or a date (RFC 9110, 10.2.3).
