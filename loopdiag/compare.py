@@ -57,7 +57,7 @@ def read(path: Path) -> Baseline:
         raise InputError(f"{file}: no such file; {right}") from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError, TypeError, RecursionError) as error:  # JSON of any shape
         raise InputError(f"{file}: holds no diagnosis of the schema {SCHEMA}: {error}") from error
 
 
@@ -86,7 +86,7 @@ def kept(folder: Path) -> Baseline | None:
         return None
     try:
         return msgspec.json.decode(file.read_bytes(), type=Baseline)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: is damaged ({error}); give --baseline again, or remove it") from error
 
 

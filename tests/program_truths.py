@@ -99,12 +99,17 @@ def blocked(n: int) -> Timeline:
     return _with_text(line, 13, "time.sleep(0.008)")
 
 
-def contended(n: int) -> Timeline:
-    """N requests at once; each callback waits 4 ms for the interpreter, which another thread holds throughout."""
+def contended(n: int, *, awaited: bool = False) -> Timeline:
+    """N requests at once; each callback waits 4 ms for the interpreter, which another thread holds throughout, for calls that each task waits for or by itself."""
     program = Program(total=10.0 + 4 * n)
     main = program.task(0, 10 + 4 * n)
     for k in range(n):
-        program.fetch(program.task(0, 10 + 4 * (k + 1), main, at=20), (0, 10), at=15)
+        end = 10.0 + 4 * (k + 1)
+        task = program.task(0, end, main, at=20)
+        program.fetch(task, (0, 10), at=15)
+        if awaited:
+            program.jobs.append((end - 4, end - 4, end, 1))
+            program.wait(task, "executor", (end - 4, end), number=k + 1, at=16)
     program.asleep = [(0, 9.9)]
     return _clocked(program, loop_ms=0.2 * n, waits=2 * n, others_ms=10.0 + 3.8 * n)
 
@@ -177,6 +182,40 @@ def refusing(n: int) -> Timeline:
             program.fetch(task, (10 + 1000 * waits, program.total), at=15, status=200)
     program.wait(main, "gather", (0, program.total), waker=2, at=21)
     program.asleep = [(0, 9.9), (10.1, program.total - 10.1)] if again else [(0, 9.9)]
+    return program.timeline()
+
+
+def resolving(n: int) -> Timeline:
+    """N requests at once, whose names take 20 ms each to look up; then each task waits for a call of 10 ms in an executor of one thread (line 18)."""
+    program = Program(total=30.0 + 10 * n)
+    main = program.task(0, program.total)
+    for k in range(n):
+        end = 40.0 + 10 * k
+        task = program.task(0, end, main, at=20)
+        program.fetch(task, (0, 30), at=15)
+        whole = program.attempts[-1].phases[-1]
+        phases = (replace(whole, name="dns", start_ns=0, end_ns=ns(20)), replace(whole, start_ns=ns(20)))
+        program.attempts[-1] = replace(program.attempts[-1], phases=phases)
+        program.jobs.append((30.0, end - 10, end, 1))
+        program.wait(task, "executor", (30, end), number=k + 1, at=18)
+    program.jobs += [(0.0, 0.1, 19.9, 5)] * n
+    program.wait(main, "gather", (0, program.total), waker=n + 1, at=21)
+    program.asleep = [(0.1, 29.9)] + [(30.1 + 10 * k, 39.9 + 10 * k) for k in range(n)]
+    links = tuple(Connection(number=k, request=k, stamps={"dns_start": 0, "dns_end": ns(20)}) for k in range(1, n + 1))
+    return program.timeline(connections=links)
+
+
+def paced_and_polled(n: int) -> Timeline:
+    """After a sleep of 100 ms in line 5, a request of 6 ms that is looked for every 50 ms in line 20, the second time with success; and so on."""
+    program = Program(total=200.0 * n)
+    main = program.task(0, program.total)
+    for k in range(n):
+        begin = 200.0 * k + 100
+        program.wait(main, "sleep", (begin - 100, begin), value=100_000, at=5)
+        program.fetch(program.task(begin, begin + 56, main, at=18), (begin + 50, begin + 56), at=12)
+        for look in (0, 50):
+            program.wait(main, "sleep", (begin + look, begin + look + 50), value=50_000, at=20)
+    program.asleep = [(50.0 * k, 50.0 * k + 49.9) for k in range(4 * n)]
     return program.timeline()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from raw_tables import BASE, MS, table, tick, trial
 
+import loopdiag.analysis.activity
 from loopdiag.analysis.activity import activity
 from loopdiag.analysis.timelines import resolve
 from loopdiag.instruments import schema
@@ -56,6 +57,45 @@ def test_an_activity_says_what_the_tables_say() -> None:
     assert (found.requests.request, found.requests.task, found.requests.library) == ((1, 2), (2, 2), (1, 0))
     assert (found.stalls.syscall, found.stalls.looks) == ((35,), (3,))
     assert (found.made[0].what, found.peers, found.not_observed) == ("session", ("127.0.0.1",), {})
+
+
+def test_a_stall_is_cut_to_the_trial() -> None:
+    # of 6 ms that began 4 ms before the trial two are in it, and of 9 ms that began 5 ms before its end five
+    raw = tables()
+    raw["stalls"] = rows("stalls", {"t0": -4, "length": 6}, {"t0": 95, "length": 9})
+    found = activity(raw, trial(places=PLACES))
+    assert found is not None
+    assert [round(at / MS, 1) for at in found.stalls.start_ns] == [0, 95]
+    assert [round(length / MS, 1) for length in found.stalls.length_ns] == [2, 5]
+
+
+def test_what_is_too_much_to_look_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # of every table the first rows, and a line that says how many there are
+    monkeypatch.setattr(loopdiag.analysis.activity, "MOST", 1)
+    raw = tables()
+    raw["stalls"] = rows("stalls", {"t0": 20, "length": 6}, {"t0": 40, "length": 6})
+    found = activity(raw, trial(places=PLACES))
+    assert found is not None
+    assert (len(found.requests.request), len(found.stalls.start_ns)) == (1, 1)
+    assert found.not_observed["requests.rest"] == "only the first 1 of 2 requests are looked at"
+    assert {"tasks.rest", "requests.rest", "stalls.rest"} == set(found.not_observed)
+
+
+def test_a_wait_that_holds_others_is_told_besides_them() -> None:
+    # a wait that began long before, and ends after what is waited for within it, fills what the others leave
+    raw = tables()
+    raw["waits"] = rows(
+        "waits",
+        {"t0": 3, "task": 2, "kind": WAITS.index("task"), "end": 9},
+        {"t0": 4, "task": 2, "kind": WAITS.index("semaphore"), "end": 6},
+        {"t0": 31, "task": 2, "kind": WAITS.index("sleep"), "woken": 41, "end": 41},
+    )
+    first, second = resolve(raw, trial(places=PLACES)).attempts
+    told = [
+        (phase.name, round(phase.start_ns / MS), round(phase.end_ns / MS)) for phase in first.phases if phase.name in {"task", "semaphore"}
+    ]
+    assert told == [("task", 3, 4), ("semaphore", 4, 6)]
+    assert [phase.name for phase in second.phases].count("sleep") == 1
 
 
 def test_a_request_begins_with_its_task_or_with_the_end_of_the_one_before() -> None:

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from loopdiag import compare as comparing
-from loopdiag.analysis.comparison import compare, compare_arms, fieller
+from loopdiag.analysis.comparison import compare, compare_arms, fieller, slope_change
 from loopdiag.cli import main
 from loopdiag.errors import InputError
 from loopdiag.gate import parse_gate
 from loopdiag.model.comparison import ArmComparison
-from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Diagnosis, LedgerEntry, Point
+from loopdiag.model.diagnosis import SCHEMA, ArmDiagnosis, CauseFound, Diagnosis, LedgerEntry, Point
 from loopdiag.model.law import Estimate, Law
 from loopdiag.model.program import Place
+from loopdiag.report import comparing as comparing_words
 from loopdiag.report.html import render as render_html
 from loopdiag.report.json import read, render, written
 from loopdiag.report.text import render as render_text
@@ -122,6 +123,23 @@ def test_slopes_are_compared_over_the_same_n() -> None:
     assert compare_arms(arm(2.0, ns=(10, 20, 40)), arm(2.0)).ns == ()
 
 
+def test_slopes_of_a_law_that_bends_are_not_compared_over_other_n() -> None:
+    # twice the N of N squared has twice the slope: nothing became slower
+    bent = Law(form="a + b*N^2")
+    made = compare_arms(replace(arm(2.0, ns=(10, 20, 40)), law=bent), replace(arm(4.0, ns=(50, 80, 160)), law=bent))
+    assert (made.change, made.difference_ms, made.ratio) == ("not decided", None, None)
+    assert "other N have another slope" in made.why
+    assert compare_arms(arm(2.0, ns=(10, 20, 40)), arm(4.0, ns=(50, 80, 160))).change == "slower"
+
+
+def test_there_is_no_ratio_to_a_slope_of_nothing() -> None:
+    # infinity is no number of JSON, which then could not be read again
+    nothing, something = {10: [0.0, 0.0], 20: [0.0, 0.0]}, {10: [1.0, 1.1], 20: [2.0, 2.1]}
+    difference, ratio = slope_change(nothing, something)
+    assert ratio is None
+    assert difference.value == pytest.approx(100)
+
+
 def test_accounts_that_changed_are_named_largest_first() -> None:
     # an account is told where its interval leaves 0 and it is worth a line
     before = (LedgerEntry(account="a", slope_ms=1.0, low=0.9, high=1.1), LedgerEntry(account="b", slope_ms=1.0, low=0.9, high=1.1))
@@ -142,6 +160,12 @@ def test_causes_that_came_and_went_are_named() -> None:
     made = compare_arms(arm(2.0, causes=(pool, lock, none)), arm(2.0, causes=(moved, lock, refuted)))
     assert [cause.cause for cause in made.came] == ["lock_serialization"]
     assert [cause.cause for cause in made.went] == ["pool"]
+
+
+def test_a_line_that_is_not_to_be_had_leaves_no_quotes() -> None:
+    # its place alone is told
+    made = compare_arms(arm(2.0), arm(2.0, causes=(CauseFound(cause="pool", place=Place(file="a.py", line=3)),)))
+    assert [comparing_words.cause(change) for change in made.came] == ["pool, a.py:3"]
 
 
 def test_arms_are_paired_by_name_or_as_the_only_ones() -> None:
@@ -222,6 +246,10 @@ def test_the_verb_prints_writes_and_gates(tmp_path: Path, capsys: pytest.Capture
         ("{", "holds no diagnosis"),
         ("[]", "holds no diagnosis"),
         ('{"schema": "har"}', "holds no diagnosis"),
+        ('{"arms": 5}', "holds no diagnosis"),
+        ('{"arms": [{"causes": 5}]}', "holds no diagnosis"),
+        pytest.param("[" * 100_000, "holds no diagnosis", id="deep"),
+        pytest.param(written(run(arm(2.0))).replace(SCHEMA, "loopdiag/diagnosis/2"), "schema 'loopdiag/diagnosis/2'", id="later"),
         ("\udcff", "holds no diagnosis"),
     ],
 )
@@ -290,6 +318,19 @@ def test_every_report_shows_the_comparison(name: str) -> None:
         said = made.change if made.change != "no difference seen" else "no difference"
         assert said in re.sub(r"\s+", " ", text)
     assert msgspec.to_builtins(read(render(document))) == msgspec.to_builtins(document.diagnosis)
+
+
+def test_a_ratio_to_a_slope_that_may_be_0_is_not_shown() -> None:
+    # every ratio is possible then: the difference is told alone, with the reason
+    flat = replace(arm(0.0), points=tuple(Point(n=n, total_s=(0.02 + n * 1e-8, 0.0203, 0.0198)) for n in NS))
+    made = comparing.beside(run(arm(3.0, seed=1)), comparing.Baseline(place="A", diagnosis=run(flat)))
+    (found,) = made.comparison.arms if made.comparison is not None else ()
+    assert found.change == "slower"
+    assert comparing_words.ratio(found) == "–"
+    said = " ".join(render_comparison(made).split())
+    assert "slower: +" in said
+    assert " times, " not in said
+    assert "no ratio: the former slope may be 0" in said
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -1,19 +1,40 @@
 """Causes that live in a user's own program: found where they are planted, with the program's line, and nowhere else."""
 
 from dataclasses import replace as narrowed
-from functools import cache
+from functools import cache, partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from path_parts import life, line, ns
 from program_parts import semaphored
-from program_truths import NS, PROGRAMS, SCENARIO, connecting, evidence, gathered, locked_beside
+from program_truths import (
+    NS,
+    OWN,
+    PROGRAMS,
+    SCENARIO,
+    connecting,
+    contended,
+    evidence,
+    exhausted,
+    gathered,
+    locked_beside,
+    paced_and_polled,
+    resolving,
+)
 
 from loopdiag.analysis.evidence import Evidence
-from loopdiag.causes import CAUSES
+from loopdiag.causes import CAUSES, redirects, tls_handshake_cpu
 from loopdiag.causes.judging import Judgement, judge
 from loopdiag.causes.programs import bound
 from loopdiag.causes.special import steep_user
 from loopdiag.model.attribution import Attribution
-from loopdiag.model.scenario import Knobs
+from loopdiag.model.ledger import Step
+from loopdiag.model.program import Made
+from loopdiag.model.recording import TrialResult, TrialSpec
+from loopdiag.model.scenario import Knobs, Pool
+from loopdiag.model.timeline import Timeline
 
 #: what can be changed inside of a program, by cause
 KNOBS = {
@@ -27,7 +48,7 @@ KNOBS = {
     "ssl_context_per_request": Knobs(shared_tls=True),
     "ipv6_fallback": Knobs(ipv4_only=True),
     "listen_backlog_overflow": Knobs(pool_limit=10),
-    "port_or_fd_exhaustion": Knobs(pool_limit=100, shared_session=True),
+    "port_or_fd_exhaustion": Knobs(pool_limit=100),
 }
 #: others that are as true there
 ALSO_TRUE = {
@@ -112,10 +133,8 @@ def test_survives_a_program_of_which_nothing_was_seen(name: str) -> None:
     assert all(each.place is None for each in answer.found)
 
 
-def _blind(line: object) -> object:
-    from msgspec.structs import replace
-
-    return replace(line, activity=None)  # type: ignore[type-var] # any struct may be replaced
+def _blind(line: Timeline) -> Timeline:
+    return replace(line, activity=None)
 
 
 def test_a_lock_beside_the_requests_is_found_by_the_idle_time_of_its_waiters() -> None:
@@ -153,3 +172,105 @@ def test_few_samples_do_not_make_a_power_of_n(per_sample: int, steep: bool) -> N
     # CPU that quadruples where N doubles is steep where the profile saw it often, and chance where it saw one sample, then four
     seconds = {n: 0.002 * per_sample * (n / 32) ** 2 for n in (16, 32, 64)}
     assert steep_user(evidence(lambda n: semaphored(n, 3).timeline(), class_cpu={"user": {8: 1e-9, **seconds}})) is steep
+
+
+# -- changes that do what the cause says
+
+
+def test_a_limit_per_host_is_lifted_with_the_pools() -> None:
+    # None means the library's default in a scenario; a program's knob says it as 0
+    made = CAUSES["client_pool_limit"].intervene(replace(SCENARIO, pool=Pool(limit_per_host=4)), planted("serialized_awaits"))
+    assert made is not None
+    assert made.scenario.knobs == Knobs(pool_limit=0, pool_limit_per_host=0)
+
+
+def test_a_gap_inside_of_answers_is_the_senders() -> None:
+    # the program's own TCP_NODELAY changes nothing of what its server sends: a server that answers at once does
+    made = CAUSES["nagle_delayed_ack"].intervene(SCENARIO, planted("serialized_awaits"))
+    assert made is not None
+    assert (made.scenario.knobs, made.remedy) == (Knobs(null_server=True), False)
+
+
+def test_threads_that_the_program_waits_for_compute_as_long_with_any_switch_interval() -> None:
+    # handing the interpreter over sooner is tried only where nobody waits for what the other threads compute
+    waiting = evidence(partial(contended, awaited=True), class_cpu={"task-and-callback": {n: 2e-4 * n for n in NS}})
+    assert any(each.cause == "gil_contention" for each in judge(waiting).found)
+    assert CAUSES["gil_contention"].intervene(SCENARIO, waiting) is None
+
+
+def test_one_pool_for_all_sessions_is_tried_where_there_are_many() -> None:
+    # a knob that changes nothing, because there is one session only, would leave the other one without a verdict
+    few = exhausted()
+    sessions = [
+        replace(line, activity=replace(line.activity, made=(Made(what="session", place=0, count=line.n),)))
+        for line in few.timelines
+        if line.activity is not None
+    ]
+    made = CAUSES["port_or_fd_exhaustion"].intervene(SCENARIO, narrowed(few, timelines=tuple(sessions)))
+    assert made is not None
+    assert made.scenario.knobs == Knobs(pool_limit=100, shared_session=True)
+
+
+def test_a_poller_that_looks_ten_times_as_often_is_late_by_a_tenth() -> None:
+    # what is predicted is what the intervention leaves, and not what no poller would
+    found = mine("polling_interval")
+    assert found.predicted is not None
+    assert found.predicted.value == pytest.approx(planted("polling_interval").slope.value * (1 - 0.9 * found.share.value))
+
+
+# -- shares and figures of what a cause holds alone
+
+
+def test_what_runs_out_is_told_of_the_worst_trial() -> None:
+    # three trials with forty errors each are forty in the worst of them, not a hundred and twenty
+    spec = TrialSpec(id="t", arm=OWN, n=400, tier="bare", repetition=0, seed=1)
+    failed = tuple(TrialResult(spec=spec, status="failed", errors={"OSError: [Errno 24] Too many open files": 40}) for _ in range(3))
+    found = CAUSES["port_or_fd_exhaustion"].attribute(narrowed(exhausted(), counters={}, failed=failed))
+    assert isinstance(found, Attribution)
+    assert [figure.value for figure in found.evidence[:2]] == [40, 0.1]
+
+
+def test_a_redirect_holds_what_its_answer_takes_and_not_the_wait_for_a_turn() -> None:
+    # the first attempt waits for both; each of the two takes half of the time once it is let go
+    rows = [life(1, 0, [("pool", 90), ("wait", 95)], hop=0), life(1, 95, [("wait", 100)], number=1, hop=1)]
+    assert redirects._part(line(100, rows)) == pytest.approx(0.5)
+
+
+def test_other_calls_in_an_executor_are_no_look_ups() -> None:
+    # names that take 20 ms once do not make calls of the program's own wait for a thread
+    assert {each.cause for each in judge(evidence(resolving)).found} == {"executor_saturated"}
+
+
+def test_a_pollers_sleeps_are_not_counted_as_pacing_too() -> None:
+    # half of the time is the program's own pace, and a poller's is no part of it
+    found = {each.cause: each.share.value for each in judge(evidence(paced_and_polled)).found}
+    assert found["client_pacing"] == pytest.approx(0.5, abs=0.03)
+    assert sum(found.values()) <= 1
+
+
+@given(
+    waits=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 5)), max_size=8),
+    shakes=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=8),
+)
+def test_every_moment_behind_others_handshakes_counts_once(waits: list[tuple[int, int]], shakes: list[tuple[int, int]]) -> None:
+    # as a look at each millisecond says
+    steps, at = [], 0
+    for took, gap in waits:
+        steps.append(Step(start_ns=ns(at), end_ns=ns(at + took), account="server"))
+        at += took + gap
+    attempts = tuple(life(k, start, [("ssl", start + took)]) for k, (start, took) in enumerate(shakes, 1))
+    covered = {moment for start, took in shakes for moment in range(start, start + took)}
+    waited = {moment for step in steps for moment in range(step.start_ns // ns(1), step.end_ns // ns(1))}
+    assert tls_handshake_cpu._behind_ms(line(100, attempts), steps) == pytest.approx(len(covered & waited))
+
+
+def test_trials_of_one_n_that_differ_break_nothing() -> None:
+    # of two trials at the largest N, the last one shows no sign of what the other one does
+    paced, leaking = planted("client_pacing"), planted("connection_leak")
+    refused = replace(paced.timelines[-1], attempts=tuple(replace(each, status=429) for each in paced.timelines[-1].attempts))
+    top = leaking.timelines[-1]
+    assert top.activity is not None
+    made = replace(top.activity, made=(Made(what="leaked-response", place=0, count=top.n),))
+    unread = replace(top, activity=made, attempts=tuple(replace(each, stamps={}) for each in top.attempts))
+    assert not judge(narrowed(paced, timelines=(*paced.timelines, refused))).broken
+    assert not judge(narrowed(leaking, timelines=(*leaking.timelines[:-1], unread))).broken

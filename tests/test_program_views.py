@@ -8,7 +8,7 @@ from loopdiag.analysis import program_views as views
 from loopdiag.model.program import Made
 from loopdiag.model.recording import TrialResult, TrialSpec
 from loopdiag.model.scenario import Arm
-from loopdiag.model.timeline import Connection, Lag, Process
+from loopdiag.model.timeline import Connection, Jobs, Lag, Process
 
 
 def test_a_semaphore_is_named_with_its_bound_its_line_and_what_passes_it() -> None:
@@ -94,6 +94,7 @@ def test_threads_that_are_no_executors_are_told_by_their_waits() -> None:
     (found,) = views.executors(program.timeline())
     assert (found.calls, found.threads, found.busy, found.with_requests, found.queued_ns) == (4, 2, 2, 1.0, ns(20))
     assert views.thread_hops(program.timeline()) == 1
+    assert views.thread_hops(program.timeline(jobs=Jobs())) == 1  # executors were watched, and nobody used one
 
 
 def test_stalls_are_divided_into_blocked_and_computing() -> None:
@@ -136,6 +137,24 @@ def test_connects_are_told_by_the_steps_of_their_lengths() -> None:
     assert found is not None
     assert (found.count, found.fallback, found.repeated_syn, found.several_addresses, found.retransmits) == (4, 1, 2, 1, 6)
     assert views.connects(line(10, [])) is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "fallback", "repeated"),
+    [
+        ({}, 1, 1),
+        ({"address_attempts": 2}, 1, 1),
+        ({"address_attempts": 1}, 0, 1),
+        ({"rtt_us": 20_000}, 1, 1),
+        ({"rtt_us": 240_000, "address_attempts": 2}, 0, 0),
+    ],
+)
+def test_a_server_far_away_is_no_step(parts: dict[str, int], fallback: int, repeated: int) -> None:
+    # connecting takes a round trip, and a fallback a second address
+    stamps = ({"tcp_start": 0, "tcp_end": ns(length)} for length in (250, 1050))
+    found = views.connects(line(4000, [], connections=tuple(Connection(number=k, stamps=each, **parts) for k, each in enumerate(stamps))))
+    assert found is not None
+    assert (found.fallback, found.repeated_syn) == (fallback, repeated)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from loopdiag.selftest.program_rows import PROGRAMS
 from loopdiag.selftest.program_run import MARK, SCRIPTS, marked, names_line, path_of, served
 from loopdiag.selftest.rates import rates
 from loopdiag.selftest.row import Effort, Row, scenario
-from loopdiag.selftest.scoring import Score, score
+from loopdiag.selftest.scoring import Score, broken, score
 from loopdiag.selftest.steps import Real
 
 LINES = 60
@@ -142,6 +142,12 @@ MARKED = min(marked("serial_loop"))
 def test_lines_are_scored(cause: str, where: Place | None, line: bool) -> None:
     # right is the marked line of the right file beside the right cause
     assert score(by_script("serial_loop"), answered(cause, where)).line is line
+
+
+def test_a_broken_diagnosis_names_no_line() -> None:
+    # it counts among those whose line was missed, and a script without a line stays out of them
+    assert broken(by_script("serial_loop"), "KeyError: 'x'").line is False
+    assert broken(by_script("server_slots"), "KeyError: 'x'").line is None
 
 
 def test_a_struck_cause_names_no_line() -> None:

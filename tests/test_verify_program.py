@@ -28,10 +28,10 @@ from loopdiag.model.recording import TrialResult, TrialSpec
 from loopdiag.model.scenario import Arm, Delay, Knobs, Pool, Program, Scenario, Sweep, Workload
 from loopdiag.verify.bench import Bench, Costs, heavier, loopback
 from loopdiag.verify.code_changes import code_changes
-from loopdiag.verify.doses import inject, response, with_response
+from loopdiag.verify.doses import inject, passes, response, with_response
 from loopdiag.verify.outcomes import Outcome, outcome
 from loopdiag.verify.program_doses import seam
-from loopdiag.verify.record import BASE, Attempt
+from loopdiag.verify.record import BASE, Attempt, Dose
 
 GATED = """
     import asyncio, sys
@@ -269,6 +269,23 @@ def test_a_delay_reaches_the_total_of_a_serial_program(tmp_path: Path) -> None:
     found = response(tmp_path, dose)
     assert found is not None
     assert 0.6 < found.value < 1.5
+    assert passes(tmp_path, dose) == 1
     told = with_response(CauseFound(cause="serialized_awaits"), dose, found).why
     assert "(knobs.delay at each request)" in told
     assert told.endswith("the critical path predicts 1")
+
+
+@pytest.mark.parametrize(
+    ("often", "said"),
+    [
+        (None, "3 ms added to each request (knobs.delay at each client.py:14) add 4 ± 0.5 ms of slope per ms; the critical path predicts 1"),
+        (1.02, "3 ms added to each request (knobs.delay at each client.py:14) add 4 ± 0.5 ms of slope per ms; the critical path predicts 1"),
+        (4.0, "3 ms added at each pass (knobs.delay at each client.py:14; 4 passes a request) add 4 ± 0.5 ms of slope per ms; the critical path predicts 4"),
+    ],
+)  # fmt: skip
+def test_a_line_that_a_request_passes_often_is_delayed_as_often(often: float | None, said: str) -> None:
+    # time is added at each pass: what a request gets of it, and what is predicted, goes with their number
+    mechanism = "knobs.delay at each client.py:14"
+    dose = Dose(arm="program/own", cause="cpu_in_loop", mechanism=mechanism, doses_ms=(3.0,), predicted=1.0, folder="x")
+    made = with_response(CauseFound(cause="cpu_in_loop"), dose, Estimate(value=4.0, low=3.5, high=4.5), often)
+    assert made.why == said

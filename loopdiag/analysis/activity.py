@@ -28,16 +28,18 @@ def activity(tables: Tables, trial: TrialResult) -> Activity | None:
     known = min(_last(tasks), MOST)
     if _last(tasks) > known:
         missing["tasks.rest"] = f"only the first {known} of {_last(tasks)} tasks are looked at"
-    waits, more = _within(_rows(tables, "waits"), span, 4 * MOST)
-    if more:
-        missing["waits.rest"] = f"only the first {len(waits)} of {len(waits) + more} waits are looked at"
+    chosen: dict[str, Rows] = {}
+    for name, most in (("waits", 4 * MOST), ("requests", MOST), ("stalls", MOST)):
+        chosen[name], more = _within(_rows(tables, name), span, most)
+        if more:
+            missing[f"{name}.rest"] = f"only the first {most} of {most + more} {name} are looked at"
     places, jobs = len(trial.places), job_rows(tables, *span)
     return Activity(
         places=trial.places,
         tasks=_tasks(tasks[1 : known + 1], span, known, places),
-        waits=_waits(waits, span, known, places, jobs),
-        requests=_requests(_within(_rows(tables, "requests"), span, MOST)[0], span, tasks[: known + 1], places, jobs),
-        stalls=_stalls(_within(_rows(tables, "stalls"), span, MOST)[0], span, places),
+        waits=_waits(chosen["waits"], span, known, places, jobs),
+        requests=_requests(chosen["requests"], span, tasks[: known + 1], places, jobs),
+        stalls=_stalls(chosen["stalls"], span, places),
         made=trial.made,
         peers=trial.peers,
         not_observed=missing,
@@ -146,13 +148,15 @@ def _requests(rows: Rows, span: Span, tasks: Rows, places: int, jobs: Ints) -> R
 
 
 def _stalls(rows: Rows, span: Span, places: int) -> Stalls:
-    """Stretches that reach into the trial."""
+    """Stretches that reach into the trial, cut to it."""
     took = length(rows, "length") if "length" in (rows.dtype.names or ()) else np.zeros(len(rows), dtype=np.int64)
     inside = opened(rows) + took > span[0]
-    rows, took = rows[inside], took[inside]
+    rows, end = rows[inside], (opened(rows) + took)[inside]
+    begin = np.maximum(opened(rows), span[0])
+    end = end if span[1] is None else np.minimum(end, span[1])
     return Stalls(
-        start_ns=_at(rows, "t0", span),
-        length_ns=tuple(took.tolist()),
+        start_ns=tuple((begin - span[0]).tolist()),
+        length_ns=tuple((end - begin).tolist()),
         looks=tuple(_field(rows, "looks").tolist()),
         running=tuple(_field(rows, "running").tolist()),
         place=_known(_field(rows, "place"), places - 1),

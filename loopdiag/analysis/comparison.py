@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from math import inf, sqrt
+from math import sqrt
 
 from loopdiag.analysis.cells import Points, read_cells
 from loopdiag.analysis.distributions import student_quantile
+from loopdiag.analysis.scaling import CONSTANT, LINE, NOT_ENOUGH, UNDECIDED, WAVES
 from loopdiag.analysis.slope import UNIT, slope, spread
 from loopdiag.model.comparison import AccountChange, ArmComparison, CauseChange, Change, Comparison
 from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Diagnosis, LedgerEntry
@@ -17,6 +18,8 @@ TOLD = 0.05
 #: a true difference of so many times the interval's half is seen in four runs of five; one of just the half in every second
 SEEN = 1.4
 HEALTHY = "none"
+#: laws with the same slope over any N, and those that say nothing of it
+STRAIGHT = frozenset({CONSTANT, LINE, WAVES, NOT_ENOUGH, UNDECIDED})
 
 
 def compare(before: Diagnosis, after: Diagnosis, *, before_name: str = "", after_name: str = "") -> Comparison:
@@ -52,8 +55,9 @@ def compare_arms(before: ArmDiagnosis, after: ArmDiagnosis) -> ArmComparison:
     ns = common if len(common) > 1 else ()
     shared = [{n: found[n] for n in ns} for found in points] if ns else points
     slopes = [slope(found) if len(found) > 1 else None for found in shared]
-    difference, ratio = slope_change(shared[0], shared[1]) if None not in slopes else (None, None)
-    change, visible, why = _verdict(slopes, difference)
+    apart = "" if ns else _apart(before, after)
+    difference, ratio = slope_change(shared[0], shared[1]) if None not in slopes and not apart else (None, None)
+    change, visible, why = _verdict(slopes, difference, apart)
     return ArmComparison(
         arm=after.arm,
         before_arm=before.arm,
@@ -75,8 +79,14 @@ def compare_arms(before: ArmDiagnosis, after: ArmDiagnosis) -> ArmComparison:
     )
 
 
-def slope_change(before: Points, after: Points) -> tuple[Estimate, Estimate]:
-    """Difference and ratio of two slopes that were measured apart, with Welch's and Fieller's intervals.
+def _apart(before: ArmDiagnosis, after: ArmDiagnosis) -> str:
+    """Why slopes over different N cannot be compared, where a law bends: each is then its sweep's as much as the program's; "" else."""
+    bent = [arm.law.form for arm in (before, after) if arm.law.form not in STRAIGHT]
+    return f"the runs share fewer than two values of N, and by the law {bent[0]} other N have another slope" if bent else ""
+
+
+def slope_change(before: Points, after: Points) -> tuple[Estimate, Estimate | None]:
+    """Difference and ratio of two slopes that were measured apart, with Welch's and Fieller's intervals; no ratio to a slope of 0.
 
     Args:
         before: N → totals in seconds, of two values of N at least.
@@ -88,11 +98,12 @@ def slope_change(before: Points, after: Points) -> tuple[Estimate, Estimate]:
     (old, new), (first, second) = (0.0 if each is None else each.value for each in slopes), spreads
     if first is None or second is None:
         why = "too few repetitions for an interval"
-        return Estimate(value=new - old, unit=UNIT, why=why), Estimate(value=new / old if old else inf, why=why)
+        return Estimate(value=new - old, unit=UNIT, why=why), Estimate(value=new / old, why=why) if old else None
     variances = (1e6 * first[0], 1e6 * second[0])
     t = student_quantile(_welch(variances, (first[1], second[1])))
     half = t * sqrt(sum(variances))
-    return Estimate(value=new - old, low=new - old - half, high=new - old + half, unit=UNIT), fieller(old, new, variances, t)
+    difference = Estimate(value=new - old, low=new - old - half, high=new - old + half, unit=UNIT)
+    return difference, fieller(old, new, variances, t) if old else None
 
 
 def _welch(variances: tuple[float, float], dofs: tuple[float, float]) -> float:
@@ -105,7 +116,7 @@ def fieller(old: float, new: float, variances: tuple[float, float], t: float) ->
     """The ratio `new / old` of two independent estimates with its interval after Fieller: all r for which `new - r * old` may be 0.
 
     Args:
-        old: the divisor.
+        old: the divisor, not 0.
         new: the dividend.
         variances: of both, in the same order.
         t: Student's quantile.
@@ -115,18 +126,19 @@ def fieller(old: float, new: float, variances: tuple[float, float], t: float) ->
     """
     square = old**2 - t**2 * variances[0]
     if square <= 0:
-        return Estimate(value=new / old if old else inf, why="the former slope may be 0, so that every ratio is possible")
+        return Estimate(value=new / old, why="the former slope may be 0, so that every ratio is possible")
     middle = old * new
     root = sqrt(max(0.0, middle**2 - square * (new**2 - t**2 * variances[1])))
     return Estimate(value=new / old, low=(middle - root) / square, high=(middle + root) / square)
 
 
-def _verdict(slopes: list[Estimate | None], difference: Estimate | None) -> tuple[Change, float | None, str]:
+def _verdict(slopes: list[Estimate | None], difference: Estimate | None, apart: str) -> tuple[Change, float | None, str]:
     """The verdict; where no difference was seen what could have been, where none can be given why."""
-    old = slopes[0]
-    if old is None or difference is None:
-        which = "earlier" if old is None else "later"
-        return "not decided", None, f"the {which} run has no slope"
+    old, new = slopes
+    if old is None or new is None:
+        return "not decided", None, f"the {'earlier' if old is None else 'later'} run has no slope"
+    if difference is None:
+        return "not decided", None, apart
     if difference.low is None or difference.high is None:
         return "not decided", None, difference.why or ""
     if difference.low > 0:

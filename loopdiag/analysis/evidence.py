@@ -29,7 +29,7 @@ class Evidence:
         class_cpu: class of code → N → seconds of the loop thread's CPU, scaled to the bare trials (from profiles).
         top: functions whose CPU grows most.
         machine: the replay model, fitted; None where it does not reproduce the run.
-        counters: what the instruments counted, at most over the arm's timeline trials.
+        counters: what the instruments counted, at most over the arm's usable trials.
         missing: part → why it is absent.
         failed: trials of the arm that did not end well, or in which requests failed; warm-ups left out.
         seen: of a user's program, the client library and the loop that it was seen to use; `scenario` then holds the workload and the pool that were seen.

@@ -87,11 +87,11 @@ def _threads(line: Timeline, index: Index, place: int) -> Executor:
 
 
 def thread_hops(line: Timeline) -> float:
-    """Calls in executors and other threads per request, look-ups of names not counted."""
+    """Calls in executors per request, look-ups of names not counted; where there are none, those in other threads (AnyIO's)."""
     kinds = [WAITS[kind] for kind in line.activity.waits.kind] if line.activity else []
     numbers = line.activity.waits.number if line.activity else ()
     elsewhere = sum(kind == "executor" and not number for kind, number in zip(kinds, numbers, strict=True))
-    return (sum(not look for look in of_lookups(line)) + (0 if line.jobs else elsewhere)) / requests_of(line)
+    return (sum(not look for look in of_lookups(line)) or elsewhere) / requests_of(line)
 
 
 def stalled(line: Timeline) -> tuple[Stalled, ...]:
@@ -154,16 +154,20 @@ def redirects(line: Timeline) -> float:
 
 def connects(line: Timeline) -> Connects | None:
     """How connections were set up; None where none was, or no stamps tell."""
-    took = [link.stamps["tcp_end"] - link.stamps["tcp_start"] for link in line.connections if {"tcp_start", "tcp_end"} <= set(link.stamps)]
+    links = [link for link in line.connections if {"tcp_start", "tcp_end"} <= set(link.stamps)]
+    took = [link.stamps["tcp_end"] - link.stamps["tcp_start"] for link in links]
     if not took:
         return None
+    late = [length - 1000 * (link.rtt_us or 0) for link, length in zip(links, took, strict=True)]  # a server far away is no step
     sent_again = [link.retransmits for link in line.connections if link.retransmits is not None]
     return Connects(
         count=len(took),
         median_ns=round(median(took)),
         longest_ns=max(took),
-        fallback=sum(FALLBACK_NS[0] <= length <= FALLBACK_NS[1] for length in took),
-        repeated_syn=sum(low <= length <= high for length in took for low, high in REPEATED_NS),
+        fallback=sum(
+            FALLBACK_NS[0] <= length <= FALLBACK_NS[1] and link.address_attempts != 1 for link, length in zip(links, late, strict=True)
+        ),
+        repeated_syn=sum(low <= length <= high for length in late for low, high in REPEATED_NS),
         several_addresses=sum((link.address_attempts or 0) > 1 for link in line.connections),
         retransmits=sum(sent_again) if sent_again else None,
     )

@@ -174,9 +174,19 @@ class Index:
 
     def root_before(self, at_ns: int) -> int:
         """The task without a parent that was done last at or before a moment; 0: none was."""
-        tasks = self.activity.tasks
-        done = [(tasks.done_ns[number - 1], number) for number in self.roots if 0 <= tasks.done_ns[number - 1] <= at_ns]
-        return max(done)[1] if done else 0
+        place = bisect_right(self._roots_done, (at_ns, len(self.activity.tasks.done_ns)))
+        return self._roots_done[place - 1][1] if place else 0
+
+    @cached_property
+    def _roots_done(self) -> list[tuple[int, int]]:
+        done = self.activity.tasks.done_ns
+        return sorted((done[number - 1], number) for number in self.roots if done[number - 1] >= 0)
+
+    def earlier_in_job(self, job: int, request: int | None) -> int | None:
+        """The request that was made in a call in an executor right before another one, or last (None); None: there is none."""
+        own = self.requests_of_job.get(job, [])
+        place = len(own) if request is None else bisect_left(own, self.calls[request], key=self.calls.__getitem__)
+        return own[place - 1] if place else None
 
 
 def _call(attempt: Attempt) -> tuple[int, int]:

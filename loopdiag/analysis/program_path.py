@@ -203,14 +203,13 @@ class ProgramWalk(Walk):
         if call is None:
             return None
         queued, started, ended = call
-        own = self._index.requests_of_job.get(job, [])
-        before = own[: own.index(request)] if request in own else own
+        before = self._index.earlier_in_job(job, request)
         if request is None:
             self._ran(min(self._at, ended), None)
-        if before:
-            until = min(self._at, self._index.calls[before[-1]][1])
+        if before is not None:
+            until = min(self._at, self._index.calls[before][1])
             self._charge([Piece(until, self._at, "executor")], request)
-            return self._request(before[-1], "" if request is None else "serial")
+            return self._request(before, "" if request is None else "serial")
         self._charge([Piece(min(started, self._at), self._at, "executor")], request)
         freed = self._queue.freed(job)
         if freed and self._index.requests_of_job.get(freed):

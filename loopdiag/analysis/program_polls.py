@@ -126,5 +126,5 @@ def _late(last: Span, ends: list[int]) -> int:
 
     Whoever waits for one of several is late from the first, whoever waits for all of them from the last: which it was, nothing tells.
     """
-    inside = ends[bisect_left(ends, last[0]) : bisect_left(ends, last[1])]
-    return last[1] - (inside[0] + inside[-1]) // 2 if inside else 0
+    first, after = bisect_left(ends, last[0]), bisect_left(ends, last[1])
+    return last[1] - (ends[first] + ends[after - 1]) // 2 if first < after else 0

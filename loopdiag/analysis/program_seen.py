@@ -151,8 +151,8 @@ class Connects:
 
     Attributes:
         count: with both stamps; median_ns, longest_ns: of a set-up.
-        fallback: those that took 200 to 320 ms: the other address family is tried after 250 ms.
-        repeated_syn: those that took about 1, 3 or 7 s: the first packet was lost, as a full listening queue does.
+        fallback: those that took 200 to 320 ms longer than a round trip, with another address tried as far as is known: the other family is tried after 250 ms.
+        repeated_syn: those that took about 1, 3 or 7 s longer: the first packet was lost, as a full listening queue does.
         several_addresses: those for which more than one address was tried.
         retransmits: segments sent again, of all; None: not observed.
     """

@@ -4,9 +4,11 @@ A request is created with its task, if that task made no other before it; else w
 task waited for what its rows in `waits` show (phases "semaphore", "lock", "sleep" …), and ran, or was ready, in between.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -24,6 +26,15 @@ PHASE_OF = {
 }  # fmt: skip
 
 Pieces = Iterator[tuple[str, int, int]]
+
+
+class Waited(NamedTuple):
+    """A wait of a task; `over_ns` is when the last one of that task ended that began no later."""
+
+    start_ns: int
+    end_ns: int
+    phase: str
+    over_ns: int
 
 
 def with_created(tables: Tables, since_ns: int) -> Tables:
@@ -91,18 +102,21 @@ def with_waits(attempts: Sequence[Attempt], activity: Activity, idle: Idle | Non
     """The attempts, whose phases before the client's call say what their tasks waited for."""
     requests, waits = activity.requests, activity.waits
     owner = {request: task for request, task in zip(requests.request, requests.task, strict=True) if task}
-    of_task: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    of_task: dict[int, list[Waited]] = defaultdict(list)
+    over: dict[int, int] = {}
     for start, end, task, kind in zip(waits.start_ns, waits.end_ns, waits.task, waits.kind, strict=True):
-        of_task[task].append((start, end, PHASE_OF.get(WAITS[kind], "task")))
+        over[task] = max(over.get(task, end), end)
+        of_task[task].append(Waited(start, end, PHASE_OF.get(WAITS[kind], "task"), over[task]))
     return tuple(_with_waits(attempt, of_task.get(owner.get(attempt.request, 0), []), idle) for attempt in attempts)
 
 
-def _with_waits(attempt: Attempt, waits: list[tuple[int, int, str]], idle: Idle | None) -> Attempt:
+def _with_waits(attempt: Attempt, waits: list[Waited], idle: Idle | None) -> Attempt:
     begin, called = attempt.stamps.get("created"), attempt.stamps.get("enqueued")
     if attempt.number or begin is None or called is None or not waits:
         return attempt
     ran = min(max(attempt.stamps.get("first_run", begin), begin), called)
-    inside = [wait for wait in waits[: bisect_left(waits, (called,))] if wait[1] > ran]
+    first, last = bisect_right(waits, ran, key=attrgetter("over_ns")), bisect_left(waits, (called,))
+    inside = [wait for wait in waits[first:last] if wait.end_ns > ran]
     if not inside:
         return attempt
     later = [phase for phase in attempt.phases if phase.end_ns > called]
@@ -115,10 +129,10 @@ def _with_waits(attempt: Attempt, waits: list[tuple[int, int, str]], idle: Idle 
     return replace(attempt, phases=(*started, *(Phase(name=name, start_ns=a, end_ns=b) for name, a, b in pieces), *later))
 
 
-def _pieces(waits: list[tuple[int, int, str]], begin: int, end: int, idle: Idle | None) -> Pieces:
+def _pieces(waits: list[Waited], begin: int, end: int, idle: Idle | None) -> Pieces:
     """The stretch as waits, and what is between them; of waits inside of one another, the innermost counts from its begin on."""
     at = begin
-    for (begun, over, name), following in zip(waits, [*(wait[0] for wait in waits[1:]), end], strict=True):
+    for (begun, over, name, _), following in zip(waits, [*(wait.start_ns for wait in waits[1:]), end], strict=True):
         start, until = max(begun, at), min(over, end, max(following, at))
         yield from _between(at, start, idle)
         if until > start:

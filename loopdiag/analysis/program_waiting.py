@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from statistics import mean, median
 
 from loopdiag.analysis.critical_path import path
@@ -17,6 +17,7 @@ PRIMITIVES = frozenset({"semaphore", "limiter", "lock", "queue-get", "queue-put"
 MOST = 20
 #: kinds of waits that may end a batch
 TOGETHER = frozenset({"gather", "wait", "task", "future"})
+_latest: list[tuple[Timeline, Index]] = []
 
 
 def place_of(line: Timeline, number: int) -> Place | None:
@@ -32,8 +33,10 @@ def commonest(line: Timeline, numbers: Iterable[int]) -> Place | None:
 
 
 def index_of(line: Timeline) -> Index:
-    """Who did what when in the trial."""
-    return Index.of(line.activity or Activity(), line.attempts)
+    """Who did what when in the trial; that of the last trial asked about is kept, because one view follows another."""
+    if not _latest or _latest[0][0] is not line:
+        _latest[:] = [(line, Index.of(line.activity or Activity(), line.attempts))]
+    return _latest[0][1]
 
 
 def made_at(line: Timeline) -> Place | None:
@@ -114,27 +117,30 @@ def batches(line: Timeline) -> Batches | None:
     """The batches, where at least two follow each other and hold most of the requests; None: there are none."""
     index = index_of(line)
     best: Batches | None = None
-    for task, calls in _of_ancestors(index).items():
-        if len(calls) * 2 <= len(index.calls):
-            continue
-        waits = [event for event in index.events.get(task, []) if event.request < 0 and index.kind(event.wait) in TOGETHER]
-        found = _batches(line, index, calls, waits) if len(waits) > 1 else None
+    together = {
+        task: [event for event in events if event.request < 0 and index.kind(event.wait) in TOGETHER]
+        for task, events in index.events.items()
+    }
+    waiting = {task: waits for task, waits in together.items() if len(waits) > 1}
+    for task, calls in _of_ancestors(index, waiting).items():
+        found = _batches(line, index, calls, waiting[task]) if len(calls) * 2 > len(index.calls) else None
         if found is not None and (best is None or found.share > best.share):
             best = found
     return best if best is not None and best.share > 0.5 else None
 
 
-def _of_ancestors(index: Index) -> dict[int, list[tuple[int, int]]]:
-    """Task → calls of the requests that were made by tasks that it made, or that those made; parents have smaller numbers."""
-    parent, found = index.activity.tasks.parent, defaultdict[int, list[tuple[int, int]]](list)
+def _of_ancestors(index: Index, chosen: Container[int]) -> dict[int, list[tuple[int, int]]]:
+    """Of the tasks chosen, task → calls of the requests that were made by tasks that it made, or that those made; parents have smaller numbers."""
+    nearest = [0]
+    for task, above in enumerate(index.activity.tasks.parent, 1):
+        known = above if 0 < above < task else 0
+        nearest.append(known if known in chosen else nearest[known])
+    found = defaultdict[int, list[tuple[int, int]]](list)
     for request, maker in index.owner.items():
-        task = maker if request in index.calls else 0
+        task = nearest[maker] if request in index.calls else 0
         while task:
-            above = parent[task - 1]
-            if not 0 < above < task:
-                break
-            found[above].append(index.calls[request])
-            task = above
+            found[task].append(index.calls[request])
+            task = nearest[task]
     return found
 
 

@@ -65,14 +65,16 @@ class ClientPacing:
     def _by_sleeps(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share that a program's own sleeps have, which are no poller's and follow no refusal."""
         timeline, slept = observed(evidence), over_n(evidence.timelines, slept_ms)
-        if timeline is None or not slept or slept[timeline.n] < LEAST_SHARE * timeline.total_ns / 1e6:
+        paced = pacing(timeline) if timeline is not None else []
+        if timeline is None or not paced or slept[timeline.n] < LEAST_SHARE * timeline.total_ns / 1e6:
             return None
         effect = removed(evidence, _at_once, "pacing", "sleep")
-        if isinstance(effect, NotEnough) or effect.share.value <= 0:
+        polled = evidence.machine is None and bool(polls(timeline))  # the account holds pollers' sleeps, too
+        if isinstance(effect, NotEnough) or effect.share.value <= 0 or polled:
             effect = of_growth(evidence, slept_ms, DOUBT)
         if isinstance(effect, NotEnough):
             return effect
-        sleep = pacing(timeline)[0]
+        sleep = paced[0]
         figures = [
             figure("one sleep, median", sleep.median_ns / 1e6, "ms"),
             figure(f"sleeps at N = {timeline.n}", sleep.count, "sleeps"),

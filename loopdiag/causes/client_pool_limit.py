@@ -18,6 +18,7 @@ from loopdiag.causes.changes import change
 from loopdiag.causes.claims import OUTSIDE, beside_scan, claim, once_unscanned, removed
 from loopdiag.causes.figures import figure
 from loopdiag.causes.lines import client_line
+from loopdiag.causes.programs import programmed
 from loopdiag.causes.replays import crowd_at_top
 from loopdiag.causes.sightings import busy_figures, crowd, pool_limit
 from loopdiag.model.attribution import Attribution, Intervention
@@ -61,9 +62,9 @@ class ClientPoolLimit:
         )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Lift the limit, and the limit per host where that is the one that binds."""
-        del evidence
-        per_host = {"pool.limit_per_host": None} if scenario.pool.limit_per_host else {}
+        """Lift the limit, and the limit per host where there is one: to the library's default, which a program's knob must say."""
+        none = 0 if programmed(evidence) else None
+        per_host = {"pool.limit_per_host": none} if scenario.pool.limit_per_host else {}
         return change(scenario, {"pool.limit": 0, **per_host})
 
 

@@ -51,11 +51,11 @@ class ConnectionLeak:
         effect = of_growth(evidence, _queueing_ms, DOUBT)
         if isinstance(effect, NotEnough):
             return effect
-        figures = [
-            figure(f"of the answered requests at N = {timeline.n}, that hold their connection", held[timeline.n], "1"),
-            figure("waiting for the pool at most", crowded.queued, "requests"),
-            figure("time in which somebody waits for the pool and the loop is idle", _queueing_ms(timeline), "ms"),
-        ]
+        what = f"of the answered requests at N = {timeline.n}, that hold their connection"
+        figures = [figure(what, held[timeline.n], "1")] if timeline.n in held else []
+        figures.append(figure("waiting for the pool at most", crowded.queued, "requests"))
+        if (queueing := _queueing_ms(timeline)) is not None:
+            figures.append(figure("time in which somebody waits for the pool and the loop is idle", queueing, "ms"))
         remedy = "read each answer, or release it: async with session.get(…) as response"
         place = next((many.place for many in leaked if many.place is not None), None) or views.made_at(timeline)
         return claim(self, evidence, effect, figures=figures, remedy=remedy, place=place)
@@ -82,10 +82,11 @@ def _holds(attempt: Attempt, total_ns: int) -> bool:
     return held >= max(LONG * (came - began), LEAST_HELD_NS)
 
 
-def _queueing_ms(timeline: Timeline) -> float:
+def _queueing_ms(timeline: Timeline) -> float | None:
+    """How long somebody waited for the pool while the loop was idle; None: the loop was not observed."""
     loop = LoopTime.of(timeline)
     queued = [(phase.start_ns, phase.end_ns) for attempt in timeline.attempts for phase in attempt.phases if phase.name == "pool"]
-    return sum(loop.slept_in(*span) for span in union(queued)) / 1e6
+    return sum(loop.slept_in(*span) for span in union(queued)) / 1e6 if loop.seen else None
 
 
 CAUSE = ConnectionLeak()

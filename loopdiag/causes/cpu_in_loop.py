@@ -15,7 +15,7 @@ from dataclasses import replace
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import claim, removed
+from loopdiag.causes.claims import claim, of_accounts, removed
 from loopdiag.causes.figures import figure
 from loopdiag.causes.lines import computing_line, kind_of_work
 from loopdiag.causes.programs import programmed
@@ -55,7 +55,7 @@ class CpuInLoop:
             figures=figures[:6],
             remedy=f"make {CLASSES[heavy[0]]} cheaper, or do it after the answers are there or in processes",
             detail=", ".join([*([kind] if kind else []), *(CLASSES[code] for code in heavy)]),
-            predicted=None if programmed(evidence) else _after_change(evidence, heavy),
+            predicted=_after_change(evidence, heavy),
             place=computing_line(evidence),
         )
 
@@ -71,10 +71,15 @@ class CpuInLoop:
 
 
 def _after_change(evidence: Evidence, heavy: list[str]) -> Estimate | None:
-    """The slope after `intervene`, where that leaves a part of the heavy classes."""
-    movable = [code for code in heavy if code in {"user", "decode-json"}]
+    """The slope after `intervene`, where that leaves a part of the heavy classes; of a program, it changes JSON alone."""
+    movable = [code for code in heavy if code == "decode-json" or (code == "user" and not programmed(evidence))]
     machine = evidence.machine
-    return left(evidence, _without(machine, evidence, movable)) if machine is not None and movable and movable != heavy else None
+    if not movable or movable == heavy:
+        return None
+    if machine is not None:
+        return left(evidence, _without(machine, evidence, movable))
+    rest = of_accounts(evidence, *(f"loop/{code}" for code in movable))
+    return None if isinstance(rest, NotEnough) else rest.predicted
 
 
 def _without(machine: Machine, evidence: Evidence, codes: list[str]) -> Machine:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.machine import Machine
+from loopdiag.analysis.observed_waits import of_lookups
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
@@ -47,7 +48,7 @@ class DnsResolution:
         least, top = min(each.values(), default=0.0), max(each, default=0)
         if least < LEAST_MS or (busy(evidence) or 0.0) > IDLE:
             return None
-        effect = removed(evidence, _known, "dns", "executor")
+        effect = removed(evidence, _known, *_accounts(evidence.timelines[-1]))
         if isinstance(effect, NotEnough):
             return effect
         figures = [
@@ -74,6 +75,15 @@ class DnsResolution:
         if programmed(evidence):
             return change(scenario, {"knobs.cached_dns": True})
         return change(scenario, {"workload.plant.dns_ms": 0.0}, remedy=False)
+
+
+def _accounts(timeline: Timeline) -> tuple[str, ...]:
+    """The accounts that look-ups fill: waiting for a thread of the executor, too, unless other calls hold it for longer."""
+    jobs, held = timeline.jobs, {True: 0, False: 0}
+    if jobs is not None:
+        for looks, queued, ended in zip(of_lookups(timeline), jobs.queued_ns, jobs.ended_ns, strict=True):
+            held[looks] += ended - queued
+    return ("dns", "executor") if held[True] >= held[False] else ("dns",)
 
 
 def _times_ns(timeline: Timeline) -> list[int]:

@@ -31,6 +31,8 @@ LEAST_WAIT = 0.08
 ALONE = 0.7
 #: a process that computes for longer than that, in totals, has threads that do without the lock
 PARALLEL = 1.15
+#: of what other threads compute, for which calls run that the program waits for
+AWAITED = 0.5
 DOUBT = 0.25
 #: milliseconds; a fiftieth of the interpreter's own
 SWITCH_MS = 0.1
@@ -63,9 +65,10 @@ class GilContention:
         return claim(self, evidence, effect, figures=figures, remedy=remedy, place=busiest.place if busiest is not None else None)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Threads that hand the interpreter over sooner."""
-        del evidence
-        return None if scenario.program is None else change(scenario, {"knobs.switch_interval_ms": SWITCH_MS})
+        """Threads that hand the interpreter over sooner; None where the program waits for what they compute, which takes as long then."""
+        if scenario.program is None or _awaited(evidence):
+            return None
+        return change(scenario, {"knobs.switch_interval_ms": SWITCH_MS})
 
 
 def contention(evidence: Evidence) -> tuple[Timeline, float, float] | None:
@@ -79,6 +82,15 @@ def contention(evidence: Evidence) -> tuple[Timeline, float, float] | None:
         return None
     alone = others >= ALONE * total_ms and (timeline.cpu_ns or 0) <= PARALLEL * timeline.total_ns
     return (timeline, waited, others) if waited >= LEAST_WAIT * total_ms or alone else None
+
+
+def _awaited(evidence: Evidence) -> bool:
+    """Whether calls that the program waits for run for most of the time that other threads compute."""
+    timeline, others = observed(evidence), over_n(evidence.timelines, _others_ms)
+    if timeline is None or timeline.n not in others:
+        return False
+    calls = sum(each.ran_ns * (1 - each.with_requests) for each in views.executors(timeline)) / 1e6
+    return calls >= AWAITED * others[timeline.n] > 0
 
 
 def _own_ms(timeline: Timeline) -> float:

@@ -45,7 +45,7 @@ class LockSerialization:
             return held_back(self, evidence, remedy=REMEDY, seen=seen)
         count, place = waiting(timeline, "lock")
         idle = over_n(evidence.timelines, _idle_ms)
-        if count < LEAST_WAITS * timeline.n or idle[timeline.n] < LEAST_SHARE * timeline.total_ns / 1e6:
+        if count < LEAST_WAITS * timeline.n or idle.get(timeline.n, 0.0) < LEAST_SHARE * timeline.total_ns / 1e6:
             return None
         effect = of_growth(evidence, _idle_ms, DOUBT)
         if not isinstance(effect, Effect):
@@ -63,7 +63,7 @@ class LockSerialization:
         return None if scenario.program is None else change(scenario, {"knobs.lock": False}, remedy=False)
 
 
-def _idle_ms(timeline: Timeline) -> float:
+def _idle_ms(timeline: Timeline) -> float | None:
     return idle_ms(timeline, "lock")
 
 

@@ -60,9 +60,9 @@ class NagleDelayedAck:
         )
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Without the embedded target's gap: an experiment; in a program, TCP_NODELAY on its side."""
+        """Without the embedded target's gap, or a null server in front of a program, whose own TCP_NODELAY says nothing of what its server sends: experiments."""
         if programmed(evidence):
-            return change(scenario, {"knobs.nodelay": True})
+            return change(scenario, {"knobs.null_server": True}, remedy=False)
         return None if scenario.target.live else change(scenario, {"target.service.gap_ms": 0.0}, remedy=False)
 
 

@@ -14,7 +14,7 @@ from loopdiag.analysis import program_views as views
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.program_polls import polls
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import claim
+from loopdiag.causes.claims import claim, partly
 from loopdiag.causes.figures import figure
 from loopdiag.causes.programs import observed, of_growth
 from loopdiag.causes.sightings import over_n
@@ -42,21 +42,21 @@ class PollingInterval:
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share by which pollers' lateness grows."""
         timeline, late = observed(evidence), over_n(evidence.timelines, late_ms)
-        if timeline is None or not late or late[timeline.n] < LEAST_SHARE * timeline.total_ns / 1e6:
+        found = polls(timeline) if timeline is not None else ()
+        if timeline is None or not found or late[timeline.n] < LEAST_SHARE * timeline.total_ns / 1e6:
             return None
         effect = of_growth(evidence, late_ms, DOUBT)
         if isinstance(effect, NotEnough):
             return effect
-        poller = polls(timeline)[0]
+        poller = found[0]
         figures = [
             figure("interval", poller.interval_ns / 1e6, "ms"),
             figure(f"sleeps of the poller at N = {timeline.n}", poller.sleeps, "sleeps"),
             figure("it noticed too late by, together", late[timeline.n], "ms"),
         ]
         remedy = "await the future (or an asyncio.Event) instead of sleeping until it is done"
-        return claim(
-            self, evidence, effect, figures=figures, remedy=remedy, detail=f"every {poller.interval_ns / 1e6:.3g} ms", place=poller.place
-        )
+        detail, shorter = f"every {poller.interval_ns / 1e6:.3g} ms", partly(evidence, effect, 1 - SHORTER)
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=detail, predicted=shorter, place=poller.place)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """Shorter sleeps."""

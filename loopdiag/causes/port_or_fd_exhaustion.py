@@ -15,6 +15,7 @@ from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim
 from loopdiag.causes.figures import figure
 from loopdiag.causes.programs import observed, within
+from loopdiag.causes.reuse import LEAST_SESSIONS, sessions
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
@@ -38,23 +39,36 @@ class PortOrFdExhaustion:
     def attribute(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """A part of the slope where attempts fail for want of a port or a descriptor."""
         timeline = observed(evidence)
-        ran_out = views.exhausted(evidence.failed)
-        found = {what: count for what in RAN_OUT if (count := ran_out.get(what, 0) + evidence.counters.get(f"exhausted.{what}", 0))}
-        if timeline is None or sum(found.values()) < max(1.0, LEAST * timeline.n):
+        if timeline is None:
             return None
-        worst = max(found, key=found.__getitem__)
-        figures = [figure(f"connections that found no {what[:-1]}, in the worst trial", count, "attempts") for what, count in found.items()]
-        figures.append(figure("the same", sum(found.values()) / timeline.n, "a request"))
+        worst, n = _worst(evidence, timeline.n)
+        if sum(worst.values()) < max(1.0, LEAST * n):
+            return None
+        figures = [figure(f"connections that found no {what[:-1]}, in the worst trial", count, "attempts") for what, count in worst.items()]
+        figures.append(figure(f"the same (N = {n})", sum(worst.values()) / n, "a request"))
         if timeline.process is not None and timeline.process.descriptors is not None:
             figures.append(figure("descriptors open at most, as far as sampled", timeline.process.descriptors, "descriptors"))
         remedy = "reuse connections and bound how many are open, or raise the limit"
         effect = within(evidence, PART, DOUBT)
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=worst, place=views.made_at(timeline))
+        detail = max(worst, key=worst.__getitem__)
+        return claim(self, evidence, effect, figures=figures, remedy=remedy, detail=detail, place=views.made_at(timeline))
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
-        """Fewer connections."""
-        del evidence
-        return None if scenario.program is None else change(scenario, {"knobs.pool_limit": FEW, "knobs.shared_session": True})
+        """Fewer connections; of a program that makes many sessions, one pool for all."""
+        if scenario.program is None:
+            return None
+        shared = {"knobs.shared_session": True} if sessions(evidence) >= LEAST_SESSIONS else {}
+        return change(scenario, {"knobs.pool_limit": FEW, **shared})
+
+
+def _worst(evidence: Evidence, top: int) -> tuple[dict[str, int], int]:
+    """What ran out in the trial that met it most often, what → attempts, and that trial's N.
+
+    Trials that ended well say it by their counters, of which the largest are kept without their N: the largest, `top`, where most is open.
+    """
+    counted = {what: count for what in RAN_OUT if (count := evidence.counters.get(f"exhausted.{what}", 0))}
+    failed = [(views.exhausted([trial]), trial.spec.n) for trial in evidence.failed]
+    return max([(counted, top), *failed], key=lambda each: sum(each[0].values()))
 
 
 CAUSE = PortOrFdExhaustion()

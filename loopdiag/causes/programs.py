@@ -118,16 +118,16 @@ def _begun(timeline: Timeline) -> Place | None:
     return views.commonest(timeline, (activity.tasks.place[task - 1] for task in tasks))
 
 
-def idle_ms(timeline: Timeline, *kinds: str, value: int | None = None) -> float:
-    """How long the loop sat idle while some task waited on a primitive of these kinds (and of this value), in ms."""
-    activity = timeline.activity
-    if activity is None:
-        return 0.0
-    waits, wanted, loop = activity.waits, {WAITS.index(kind) for kind in kinds}, LoopTime.of(timeline)
+def idle_ms(timeline: Timeline, kind: str) -> float | None:
+    """How long the loop sat idle while some task waited on a primitive of this kind, in ms; None: loop or tasks were not observed."""
+    activity, loop = timeline.activity, LoopTime.of(timeline)
+    if activity is None or not loop.seen:
+        return None
+    waits, wanted = activity.waits, WAITS.index(kind)
     spans = [
         (start, woken if woken >= 0 else end if end >= 0 else timeline.total_ns)
-        for start, woken, end, kind, size in zip(waits.start_ns, waits.woken_ns, waits.end_ns, waits.kind, waits.value, strict=True)
-        if kind in wanted and (value is None or size == value)
+        for start, woken, end, of_kind in zip(waits.start_ns, waits.woken_ns, waits.end_ns, waits.kind, strict=True)
+        if of_kind == wanted
     ]
     return sum(loop.slept_in(*span) for span in union(spans)) / 1e6
 

@@ -19,11 +19,13 @@ from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
 from loopdiag.model.scenario import Scenario
-from loopdiag.model.timeline import Timeline
+from loopdiag.model.timeline import Attempt, Timeline
 
 LEAST = 0.3
 #: a redirect is an attempt like others, as far as the network counts; its answer is short
 DOUBT = 0.4
+#: phases in which an attempt waits for others' ends
+QUEUES = frozenset({"pool", "shared", "stream"})
 
 
 class Redirects:
@@ -42,7 +44,7 @@ class Redirects:
         figures = [
             figure("redirects", each[timeline.n], "a request"),
             figure(f"attempts at N = {timeline.n}", len(timeline.attempts), "attempts"),
-            figure("part of all attempts' time that a redirect answers", part, "1"),
+            figure("part of all attempts' time at work that a redirect answers", part, "1"),
         ]
         remedy = "ask for the final address, as the last answer has it"
         place = views.made_at(timeline)
@@ -55,15 +57,21 @@ class Redirects:
 
 
 def _part(timeline: Timeline) -> float:
-    """Of all attempts' time, what those take that are followed by another hop."""
+    """Of all attempts' time, without what they wait for to be let go, what those take that are followed by another hop."""
     whole = redirected = 0
     hops = {(attempt.request, attempt.hop) for attempt in timeline.attempts if attempt.hop}
     for attempt in timeline.attempts:
-        took = sum(phase.end_ns - phase.start_ns for phase in attempt.phases)
+        took = _took(attempt)
         whole += took
         if (attempt.request, (attempt.hop or 0) + 1) in hops:
             redirected += took
     return redirected / whole if whole else 0.0
+
+
+def _took(attempt: Attempt) -> int:
+    """How long an attempt was at work, from the call of the client: waiting for a turn, which the first attempt of a request does for all, is none of its own."""
+    called = attempt.stamps.get("enqueued", 0)
+    return sum(max(0, phase.end_ns - max(phase.start_ns, called)) for phase in attempt.phases if phase.name not in QUEUES)
 
 
 CAUSE = Redirects()

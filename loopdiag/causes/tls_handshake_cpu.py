@@ -10,6 +10,7 @@ Remedy: fewer connections, kept alive; an ECDSA certificate at the server; sessi
 Sources: aio-libs/aiohttp#3651
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -106,8 +107,13 @@ def _with_late_answers(evidence: Evidence, effect: Effect) -> Effect:
 def _behind_ms(timeline: Timeline, steps: Sequence[Step]) -> float:
     """How long the path waits for the server to answer while others' handshakes are under way, in ms."""
     shakes = union([(phase.start_ns, phase.end_ns) for attempt in timeline.attempts for phase in attempt.phases if phase.name == "ssl"])
-    waits = [(step.start_ns, step.end_ns) for step in steps if step.account == "server"]
-    return sum(max(0, min(end, over) - max(start, begun)) for start, end in waits for begun, over in shakes) / 1e6
+    together = at = 0
+    for start, end in ((step.start_ns, step.end_ns) for step in steps if step.account == "server"):  # both are in order of time
+        while at < len(shakes) and shakes[at][1] <= start:
+            at += 1
+        for begun, over in shakes[at : bisect_left(shakes, (end,))]:
+            together += min(end, over) - max(start, begun)
+    return together / 1e6
 
 
 def _figures(evidence: Evidence, cpu_ms: float, opened: float) -> list[Figure]:

@@ -57,7 +57,7 @@ def not_run(row: Row, why: str, folder: str = "") -> Score:
 
 def broken(row: Row, why: str, folder: str = "") -> Score:
     """The score of a row whose diagnosis raised an exception: a miss, whatever was planted."""
-    return Score(row=row, outcome="wrong", why=why, folder=folder)
+    return Score(row=row, outcome="wrong", line=_line(row, []), why=why, folder=folder)
 
 
 def same(row: Row, verdict: Verdict, folder: str = "") -> Score:

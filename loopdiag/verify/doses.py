@@ -6,6 +6,7 @@ overlaps with something longer.
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 from msgspec.structs import replace
 
@@ -29,6 +30,8 @@ OF_SERVER = frozenset({"server_concurrency_limit", "server_cpu"})
 #: what is added, as parts of the slope or of the server's own time
 PARTS = (0.3, 0.6)
 ROUNDS = 3
+#: passes a request that are one: a program may make a request of its own besides
+ONCE = 0.1
 WHAT = "slope that comes with each ms added to {}"
 Add = Callable[[Scenario, float], Scenario]
 
@@ -111,14 +114,28 @@ def response(folder: Path, dose: Dose) -> Estimate | None:
     return Estimate(value=top / below, low=(top - half) / below, high=(top + half) / below, unit="ms per ms")
 
 
-def with_response(found: CauseFound, dose: Dose, response: Estimate) -> CauseFound:
-    """The cause with the figure, and a sentence on it."""
+def passes(folder: Path, dose: Dose) -> float | None:
+    """How often a request passes the seam of a program that time was added at, median over trials; None: not counted, as where each request has it once."""
+    counts: list[float] = []
+    for number in range(1, len(dose.doses_ms) + 1):
+        try:
+            trials = store.load(folder / dose.folder / f"dose-{number}").trials
+        except LoopdiagError:
+            continue
+        counts += [trial.knobs_acted["delay"] / trial.spec.n for trial in trials if trial.usable and "delay" in trial.knobs_acted]
+    return median(counts) if counts else None
+
+
+def with_response(found: CauseFound, dose: Dose, response: Estimate, passes: float | None = None) -> CauseFound:
+    """The cause with the figure, and a sentence on it; `passes` is how often each request had the dose, None: once."""
     assert response.low is not None
     assert response.high is not None
     doses = " and ".join(f"{ms:.3g}" for ms in dose.doses_ms)
     half = (response.high - response.low) / 2
-    told = f"{doses} ms added to each request ({dose.mechanism}) add {response.value:.2g} ± {half:.2g} ms of slope per ms"
+    once = passes is None or abs(passes - 1) <= ONCE
+    added = f"to each request ({dose.mechanism})" if once else f"at each pass ({dose.mechanism}; {passes:.2g} passes a request)"
+    told = f"{doses} ms added {added} add {response.value:.2g} ± {half:.2g} ms of slope per ms"
     if dose.predicted is not None:
-        told += f"; the critical path predicts {dose.predicted:.2g}"
+        told += f"; the critical path predicts {dose.predicted * (1 if once or passes is None else passes):.2g}"
     figure = Figure(what=WHAT.format(dose.mechanism), value=float(f"{response.value:.4g}"), unit="ms per ms")
     return replace(found, evidence=(*found.evidence, figure), why="; ".join(filter(None, (found.why, told))))

@@ -11,7 +11,7 @@ from loopdiag.model.scenario import Delay, Scenario
 #: causes by which requests wait for one another: time added to each shows how many of them go at a time
 OF_ORDER = frozenset({"serialized_awaits", "batch_barrier", "client_semaphore", "lock_serialization"})
 #: causes that hold the loop's thread at a line of the program
-OF_LINE = frozenset({"cpu_in_loop", "blocking_call", "quadratic_scan", "event_loop_saturated"})
+OF_LINE = frozenset({"cpu_in_loop", "blocking_call", "quadratic_scan"})
 #: causes of new connections
 OF_CONNECTIONS = frozenset({"no_connection_reuse", "tls_handshake_cpu", "dns_resolution", "ipv6_fallback", "listen_backlog_overflow"})
 

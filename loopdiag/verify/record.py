@@ -55,9 +55,9 @@ class Dose(Value, frozen=True, kw_only=True):
 
     arm: str
     cause: str
-    mechanism: str  # the scenario's key
-    doses_ms: tuple[float, ...]  # added to each request
-    predicted: float | None = None  # ms of slope per ms that was added, as the critical path says; None: it does not
+    mechanism: str  # the scenario's key, or the seam of a program
+    doses_ms: tuple[float, ...]  # added to each request, or each time that the seam is passed
+    predicted: float | None = None  # ms of slope per ms that was added to each request, as the critical path says; None: it does not
     folder: str
 
 

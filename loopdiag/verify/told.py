@@ -21,7 +21,7 @@ from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Point, Prescripti
 from loopdiag.model.law import Estimate
 from loopdiag.model.scenario import Scenario
 from loopdiag.verify.code_changes import code_changes
-from loopdiag.verify.doses import response, with_response
+from loopdiag.verify.doses import passes, response, with_response
 from loopdiag.verify.outcomes import Outcome, outcome
 from loopdiag.verify.record import TREATED, Verified
 from loopdiag.verify.search import WORTH
@@ -102,7 +102,7 @@ def _dosed(found: CauseFound, arm: str, verified: Verified | None, folder: Path)
     """With what its dose-response says, where delays were injected."""
     for dose in verified.doses if verified is not None else ():
         if (dose.arm, dose.cause) == (arm, found.cause) and (seen := response(folder, dose)) is not None:
-            return with_response(found, dose, seen)
+            return with_response(found, dose, seen, passes(folder, dose))
     return found
 
 
