@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from loopdiag.errors import InputError, LoopdiagError
 from loopdiag.options import parse
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from loopdiag.model.document import Document
     from loopdiag.progress import TerminalProgress
 
-
 INTERRUPTED, GATE_HOLDS = 130, 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    code = 0
     try:
         arguments = parse(VERBS, sys.argv[1:] if argv is None else argv)
-        code: int = arguments.verb(arguments)
+        code = arguments.verb(arguments)
         sys.stdout.flush()
     except LoopdiagError as error:
         for fault in error.faults:
@@ -35,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing is left to say
-        return 0
+        _silence(sys.stdout)
     return code
 
 
@@ -47,6 +46,23 @@ def _terminated(_number: int, _frame: object) -> NoReturn:
 def complain(line: str) -> None:
     """Print one line of fault or notice where it does not mix with the answer."""
     print(line, file=sys.stderr)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print a part of the answer, in ASCII where standard output knows no other characters."""
+    try:
+        print(text, end=end)
+    except UnicodeEncodeError:
+        from loopdiag.report.format import plain_ascii
+
+        print(plain_ascii(text), end=end)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
+    """Say nothing more there: its reader went away; what was asked for is done all the same."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,13 +80,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from loopdiag import asked, pipeline
 
     gates, keep_baseline = _gates(arguments.fail_if), pipeline.keeper(arguments.baseline)
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        raise InputError(f"--json {arguments.json}: there is no folder {arguments.json.parent}")  # told before anything is measured
     scenario = asked.of_program(
         arguments.command, n=arguments.n, budget=arguments.budget, level=arguments.level, verified=not arguments.no_verify
     )
-    progress = _progress(quiet=arguments.quiet)
-    folder = pipeline.record(scenario, arguments.out, progress=progress, live=arguments.live, heard=_pass_on)
+    folder = pipeline.record(scenario, arguments.out, progress=_progress(quiet=arguments.quiet), live=arguments.live, heard=_pass_on)
     keep_baseline(folder)
     return _answer(folder, arguments, gates)
 
@@ -84,7 +97,7 @@ def _answer(folder: Path, arguments: argparse.Namespace, gates: list) -> int:  #
     if getattr(arguments, "json", None) is not None:
         pipeline.write_diagnosis(document.diagnosis, arguments.json)
     _print(document)
-    print(f"\nreport: {page}")
+    say(f"\nreport: {page}")
     if pipeline.interrupted(document, folder):
         return INTERRUPTED
     pipeline.require_usable(document, folder)
@@ -92,11 +105,14 @@ def _answer(folder: Path, arguments: argparse.Namespace, gates: list) -> int:  #
 
 
 def _pass_on(number: int, piece: bytes) -> None:
-    """Let a piece of a program's output through, unchanged: 1 is standard output, 2 standard error."""
+    """Let bytes, such as a piece of a program's output, through unchanged: 1 is standard output, 2 standard error."""
     stream = sys.stdout if number == 1 else sys.stderr
-    stream.flush()
-    stream.buffer.write(piece)
-    stream.buffer.flush()
+    try:
+        stream.flush()
+        stream.buffer.write(piece)
+        stream.buffer.flush()
+    except BrokenPipeError:
+        _silence(stream)
 
 
 def record(arguments: argparse.Namespace) -> int:
@@ -104,7 +120,7 @@ def record(arguments: argparse.Namespace) -> int:
     from loopdiag.lab import store
 
     folder = _record(arguments)
-    print(folder)
+    say(str(folder))
     return INTERRUPTED if store.load(folder).interrupted else 0
 
 
@@ -112,8 +128,7 @@ def _record(arguments: argparse.Namespace) -> Path:
     from loopdiag import asked, pipeline
 
     scenario = asked.of_run(arguments, verified=arguments.verb is run)
-    progress = _progress(quiet=arguments.quiet)
-    return pipeline.record(scenario, arguments.out, progress=progress, live=arguments.live)
+    return pipeline.record(scenario, arguments.out, progress=_progress(quiet=arguments.quiet), live=arguments.live)
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
@@ -138,14 +153,13 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         pipeline.write_diagnosis(diagnosis, arguments.json)
     width, colour = _terminal()
-    print(render_comparison(diagnosis, width=width, colour=colour), end="")
+    say(render_comparison(diagnosis, width=width, colour=colour), end="")
     return _judge(gates, diagnosis)
 
 
 def report(arguments: argparse.Namespace) -> int:
     """`loopdiag report`: the page and its figures, or another format."""
     from loopdiag import pipeline
-    from loopdiag.lab import store
     from loopdiag.report import FORMATS, format_of
 
     output: Path | None = arguments.output
@@ -153,33 +167,22 @@ def report(arguments: argparse.Namespace) -> int:
     FORMATS[name]  # an unknown format is told before the analysis
     document = pipeline.diagnose(arguments.folder)
     if output is None and name == "html":
-        print(pipeline.report(document, arguments.folder))
+        say(str(pipeline.report(document, arguments.folder)))
         return 0
     content = pipeline.rendered(document, name)
     if output is None or str(output) == "-":
-        _write_out(content)
+        _pass_on(1, content if isinstance(content, bytes) else content.encode("utf-8"))
         return 0
-    try:
-        store.write(output, content)
-    except OSError as error:
-        raise InputError(f"-o {output}: cannot be written: {error.strerror}") from error
+    pipeline.write_asked("-o", output, content)
     return 0
-
-
-def _write_out(content: str | bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 
 def list_parts(arguments: argparse.Namespace) -> int:
     """`loopdiag list`: the names of one kind, and why some are unavailable here."""
     from loopdiag.parts import parts
 
-    found = list(parts(arguments.kind))
-    for name, reason in found:
-        print(name if reason is None else f"{name}: unavailable: {reason}")
-    if not found:
-        complain(f"no {arguments.kind} yet")
+    for name, reason in parts(arguments.kind):
+        say(name if reason is None else f"{name}: unavailable: {reason}")
     return 0
 
 
@@ -189,9 +192,9 @@ def check(_arguments: argparse.Namespace) -> int:
 
     signs = {True: "ok", False: "no", None: "??"}
     for found in checks():
-        print(f"{signs[found.ok]}  {found.name}: {found.found}")
+        say(f"{signs[found.ok]}  {found.name}: {found.found}")
         if found.remedy and found.ok is not True:
-            print(f"      {found.remedy}")
+            say(f"      {found.remedy}")
     return 0
 
 
@@ -228,8 +231,8 @@ def selftest(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         say=(lambda _: None) if arguments.quiet else complain,
     )
-    print(text, end="")
-    print(f"\nkept in {folder}")
+    say(text, end="")
+    say(f"\nkept in {folder}")
     if made.partial:
         return INTERRUPTED
     return 0 if made.holds else GATE_HOLDS
@@ -259,7 +262,7 @@ def _print(document: "Document") -> None:
     from loopdiag.report.text import render_terminal
 
     width, colour = _terminal()
-    print(render_terminal(document, width=width, colour=colour), end="")
+    say(render_terminal(document, width=width, colour=colour), end="")
 
 
 def _terminal() -> tuple[int, bool]:
@@ -292,7 +295,3 @@ VERBS = {
     "serve": serve,
     "selftest": selftest,
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,8 +19,9 @@ CAUSE_FIELDS = ("share", "slope_ms", "predicted", "effect")
 BOUNDS = ("value", "low", "high")
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
+NAME = r"(?:(?!\.causes\.)[\w.-])+"  # a part of an arm's: what follows is no part of it
 PATTERN = re.compile(
-    rf"\s*(?:(?P<arm>(?!causes\.)[\w.-]+(?:/[\w.-]+)?)\.)?(?P<field>{'|'.join((*FIELDS, *COMPARED))}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
+    rf"\s*(?:(?P<arm>(?!causes\.){NAME}(?:/{NAME})?)\.)?(?P<field>{'|'.join((*FIELDS, *COMPARED))}|causes\.(?P<cause>\w+)\.(?P<of_cause>{'|'.join(CAUSE_FIELDS)}))(?:\.(?P<bound>{'|'.join(BOUNDS)}))?"
     r"\s*(?P<compare>>=|<=|>|<)\s*(?P<number>-?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
 )
 
@@ -93,7 +94,9 @@ def parse_gate(text: str, causes: Collection[str] | None = None) -> Gate:
 
 def _value(arm: ArmDiagnosis, field: str, bound: str) -> float | None:
     if field == "errors":
-        return float(sum(arm.errors.values()))
+        return (
+            None if arm.label and not arm.errors else float(sum(arm.errors.values()))
+        )  # what fails inside a user's program is not counted
     value = arm.law.exponent if field == "exponent" else getattr(arm, field)
     if isinstance(value, Estimate):
         number: float | None = getattr(value, bound)
@@ -114,12 +117,13 @@ def _compared(diagnosis: Diagnosis, arm: ArmDiagnosis, field: str, bound: str) -
 
 
 def _of_cause(arm: ArmDiagnosis, name: str, field: str, bound: str) -> float | None:
-    """A cause's figure: a share of 0 where the arm was judged and the cause was not found; None where nothing was judged, or the figure is not there."""
+    """A cause's figure: a share of 0 where the arm was judged and the cause was not found, or refuted; None where nothing was judged, or the figure is not there."""
     if not arm.causes:
         return None
-    cause = next((each for each in arm.causes if each.cause == name), None)
+    claimed = field in {"share", "slope_ms"}
+    cause = next((each for each in arm.causes if each.cause == name and not (claimed and each.verdict == "REFUTED")), None)
     if cause is None:
-        return 0.0 if field in {"share", "slope_ms"} else None
+        return 0.0 if claimed else None
     if field == "share":
         return {"value": cause.share, "low": cause.low, "high": cause.high}[bound]
     if field == "slope_ms":

@@ -84,7 +84,7 @@ def _reading_verbs(verbs: "argparse._SubParsersAction[Parser]", does: Mapping[st
     verb.add_argument("before", type=Path, metavar="A", help="the earlier run's folder, or its diagnosis.json")
     verb.add_argument("after", type=Path, metavar="B", help="the later run's")
     verb.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 4 where it holds, e.g. 'ratio.low > 1.1'")
-    verb.add_argument("--json", type=Path, metavar="FILE", help="write B's diagnosis with the comparison there")
+    verb.add_argument("--json", type=_file, metavar="FILE", help="write B's diagnosis with the comparison there")
     verb.set_defaults(verb=does["compare"])
     verb = verbs.add_parser("report", help="write a run's report, or print it in another format")
     verb.add_argument("folder", type=Path, metavar="DIR")
@@ -130,7 +130,7 @@ def _exec_verb(verbs: "argparse._SubParsersAction[Parser]", does: Verb) -> None:
         epilog="{n} in the program's command line is replaced by the number of requests. What it prints in its first run at each N is passed through.",
     )
     verb.add_argument("--n", metavar="N,N,…", default="25,50,100,200", help="numbers of requests; default: %(default)s")
-    verb.add_argument("--json", type=Path, metavar="FILE", help="write diagnosis.json there, too")
+    verb.add_argument("--json", type=_file, metavar="FILE", help="write diagnosis.json there, too")
     verb.add_argument("--out", type=Path, metavar="DIR", help="where to; default: reports/<program>-<UTC time>")
     verb.add_argument(
         "--budget", metavar="TIME", default="2m", help="of measuring and, unless --no-verify, verifying together; default: %(default)s"
@@ -142,6 +142,16 @@ def _exec_verb(verbs: "argparse._SubParsersAction[Parser]", does: Verb) -> None:
     verb.add_argument("--live", action="store_true", help="allow changes that put more load on a server that is not on this machine")
     verb.add_argument("-q", dest="quiet", action="store_true", help="no progress")
     verb.set_defaults(command=[], verb=does)
+
+
+def _file(text: str) -> Path:
+    """A file to be written: told before anything is measured."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is a folder; expected a file")
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}")
+    return path
 
 
 def _port(text: str) -> int:

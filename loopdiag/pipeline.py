@@ -1,6 +1,7 @@
 """record → diagnose → verify → report: the stages of a run, over a folder that keeps everything between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def diagnose(folder: Path) -> Document:
     """What the recording in `folder` says, with the verdicts of the interventions that were run; runs nothing, and writes `diagnosis.json` there.
 
     Raises:
-        InputError: `folder` holds no recording, or what was verified is damaged.
+        InputError: `folder` holds no recording, cannot be written, or what was verified is damaged.
     """
     from loopdiag.verify import record as verified
 
@@ -164,8 +165,18 @@ def _kept(document: Document, folder: Path) -> Document:
     from loopdiag.lab import store
 
     document = with_baseline(document, folder)
-    store.write(folder / "diagnosis.json", rendered(document, "json"))
+    with _writing(folder):
+        store.write(folder / "diagnosis.json", rendered(document, "json"))
     return document
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What cannot be written into a run's folder is told in a line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{error.filename2 or error.filename or folder}: cannot be written: {error.strerror or error}") from error
 
 
 def compare(before: Path, after: Path) -> Diagnosis:
@@ -202,13 +213,23 @@ def write_diagnosis(diagnosis: Diagnosis, file: Path) -> None:
     Raises:
         InputError: it cannot be written there.
     """
-    from loopdiag.lab import store
     from loopdiag.report.json import written
 
+    write_asked("--json", file, written(diagnosis))
+
+
+def write_asked(option: str, file: Path, content: str | bytes) -> None:
+    """Write what the user asked for by an option into the file that he named.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    from loopdiag.lab import store
+
     try:
-        store.write(file, written(diagnosis))
+        store.write(file, content)
     except OSError as error:
-        raise InputError(f"--json {file}: cannot be written: {error.strerror}") from error
+        raise InputError(f"{option} {file}: cannot be written: {error.strerror}") from error
 
 
 def require_usable(document: Document, folder: Path) -> None:
@@ -222,17 +243,22 @@ def require_usable(document: Document, folder: Path) -> None:
 
 
 def report(document: Document, folder: Path) -> Path:
-    """Write `report.html`, the figures and the profiles into `folder`, and return the page's path."""
+    """Write `report.html`, the figures and the profiles into `folder`, and return the page's path.
+
+    Raises:
+        InputError: `folder` cannot be written.
+    """
     from loopdiag.lab import store
     from loopdiag.report.figures import write_figures
 
-    write_figures(document, folder / "figures")
-    if document.profiles:
-        (folder / "profiles").mkdir(exist_ok=True)
-        for name, file in (("folded", "largest.folded"), ("speedscope", "trials.speedscope.json")):
-            store.write(folder / "profiles" / file, rendered(document, name))
     page = folder / "report.html"
-    store.write(page, rendered(document, "html"))
+    with _writing(folder):
+        write_figures(document, folder / "figures")
+        if document.profiles:
+            (folder / "profiles").mkdir(exist_ok=True)
+            for name, file in (("folded", "largest.folded"), ("speedscope", "trials.speedscope.json")):
+                store.write(folder / "profiles" / file, rendered(document, name))
+        store.write(page, rendered(document, "html"))
     return page
 
 
@@ -251,12 +277,13 @@ def rendered(document: Document, name: str) -> str | bytes:
 
 def _why_nothing(document: Document, folder: Path) -> list[str]:
     from loopdiag.report.content import reason, trial_arm
+    from loopdiag.report.format import clean
     from loopdiag.report.naming import named
 
     document = named(document)
     trials = document.recording.trials
     reasons = dict.fromkeys(
-        f"{trial_arm(document, trial.spec.arm.name)} N = {trial.spec.n}: {trial.status}: {_reason(trial)}" for trial in trials
+        f"{trial_arm(document, trial.spec.arm.name)} N = {trial.spec.n}: {trial.status}: {clean(_reason(trial))}" for trial in trials
     )
     skipped = dict.fromkeys(f"{cell.arm} N = {cell.n}: not run: {reason(cell)}" for cell in document.recording.skipped)
     return [f"nothing usable was measured; what was recorded is in {folder}", *list(reasons)[:5], *list(skipped)[:5]]

@@ -111,7 +111,13 @@ anyio.run(main, backend="asyncio", backend_options={"use_uvloop": sys.argv[1] ==
 
 #: a program that looks at what it has been given; it must print the same without the instruments
 LOOKS = """
-import asyncio, gc, inspect, sys, weakref
+import asyncio, contextvars, gc, inspect, sys, weakref
+
+who = contextvars.ContextVar("who", default="nobody")
+
+async def ends():
+    who.set("the one that ends")
+    await asyncio.sleep(0)
 
 async def sleeper(seconds):
     await asyncio.sleep(seconds)
@@ -167,4 +173,33 @@ async def main():
     await asyncio.sleep(0)
     stopped.cancel("why")
     print(await asyncio.wait([stopped]) == ({stopped}, set()))
+    called = []
+    who.set("the one that adds")
+    task, future, gathered = asyncio.create_task(ends()), loop.create_future(), asyncio.gather(ends(), ends())
+    for each in (task, future, gathered):
+        each.add_done_callback(lambda _: called.append(who.get()))
+    who.set("somebody else")
+    future.set_result(None)
+    await asyncio.wait([task, gathered])
+    await asyncio.sleep(0)
+    print(called)
+    doomed = asyncio.create_task(asyncio.sleep(9))
+    await asyncio.sleep(0)
+    loop.call_soon(doomed.cancel)
+    print(await asyncio.wait([doomed], timeout=1) == ({doomed}, set()), doomed.cancelled())
+"""
+
+#: AnyIO's semaphore, entered by code that no task runs
+DRIVEN = """
+import anyio, asyncio, sys
+
+def drive(sem):
+    try:
+        sem.acquire().send(None)
+    except StopIteration:
+        print("entered", sem.value)
+
+async def main():
+    asyncio.get_running_loop().call_soon(drive, anyio.Semaphore(2, fast_acquire=True))
+    await asyncio.sleep(0.001)
 """

@@ -345,6 +345,7 @@ def test_the_plot_switches_axes_and_reads_values(visit: Open) -> None:
     plot.focus()
     plot.press("ArrowLeft")
     assert plot.locator(".tip").inner_text().startswith("N = 600")
+    assert (page.text_content("#scaling-spoken") or "").startswith("N = 600; httpx/asyncio, median ")
     plot.press("Escape")
     assert plot.locator(".tip").is_hidden()
 
@@ -673,6 +674,7 @@ def test_accounts_over_n_are_drawn_and_read(visit: Open) -> None:
     cells = plot.locator(".tip tbody tr").all_inner_texts()
     *parts, total = [float(cell.split("\t")[1]) for cell in cells]
     assert sum(parts) == pytest.approx(total, rel=0.01)
+    assert "; sum, ms " in (page.text_content("#time-spoken") or "")
     plot.press("Escape")
     assert plot.locator(".tip").is_hidden()
 

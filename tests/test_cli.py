@@ -1,7 +1,9 @@
 """The command line: what it accepts, its one-line faults and exit codes, its silence on stdout."""
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +101,9 @@ WRONG = [
     (["report", ".", "--format", "pdf"], 2, "pdf"),
     (["report", ".", "-o", "answer.docx"], 2, "answer.docx"),
     (["list", "planets"], 2, "planets"),
+    (["exec", "--json", ".", "--", "python", "x.py", "{n}"], 2, "is a folder"),
+    (["exec", "--json", "absent/it.json", "--", "python", "x.py", "{n}"], 2, "no folder absent"),
+    (["compare", "a", "b", "--json", "absent/it.json"], 2, "no folder absent"),
 ]
 
 
@@ -171,6 +176,31 @@ def test_an_unwritable_output_is_told(recorded: Path, capsys: pytest.CaptureFixt
     assert "/proc/answer.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["figures", "report.html", "diagnosis.json"])
+def test_a_folder_that_cannot_be_written_is_told(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    # what stands in the way of a report is named in one line
+    folder = tmp_path / "run"
+    shutil.copytree(recorded, folder, ignore=shutil.ignore_patterns("figures", "diagnosis.json", "report.html"))
+    if name == "figures":
+        (folder / name).write_text("a file")
+    else:
+        (folder / name).mkdir()
+    assert main(["report", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name in line
+    assert "cannot be written" in line
+
+
+def test_an_ascii_terminal_gets_ascii(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # where standard output knows no other characters the answer comes in those
+    written = io.BytesIO()
+    out = io.TextIOWrapper(written, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["diagnose", str(recorded)]) == 0
+    out.flush()
+    assert "+/-" in written.getvalue().decode("ascii")
+
+
 @pytest.mark.parametrize("kind", ["clients", "loops", "servers", "causes", "formats"])
 def test_list_names_every_part(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     # list prints one part a line, as its registry has them
@@ -220,3 +250,26 @@ def test_output_pipes(recorded: Path) -> None:
         os.read(process.stdout.fileno(), 10)
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_gate_is_judged_without_a_reader(recorded: Path) -> None:
+    # whoever reads the answer may go away: the exit code is what it would have been
+    command = [sys.executable, "-m", "loopdiag", "diagnose", str(recorded), "--fail-if", "slope_ms > 0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 4
+
+
+def test_a_programs_output_may_have_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    # what it prints is then dropped, and it is measured all the same
+    from loopdiag.cli import _pass_on
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        _pass_on(1, b"one")
+        _pass_on(1, b"two")

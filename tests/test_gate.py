@@ -84,6 +84,7 @@ CAUSES = Diagnosis(
                 CauseFound(
                     cause="library_overhead", share=0.8, low=0.7, high=0.9, slope_ms=8.0, effect=Estimate(value=1.0, low=0.5, high=1.5)
                 ),
+                CauseFound(cause="dns_resolution", share=0.7, slope_ms=7.0, effect=Estimate(value=9.0), verdict="REFUTED"),
             ),
         ),
         arm("aiohttp/uvloop", 1),
@@ -97,16 +98,20 @@ CAUSES = Diagnosis(
         ("httpx/asyncio.causes.library_overhead.share > 0.5", ["httpx/asyncio"], []),
         ("causes.library_overhead.share.low > 0.75", [], ["aiohttp/uvloop"]),
         ("causes.library_overhead.slope_ms >= 8", ["httpx/asyncio"], ["aiohttp/uvloop"]),
+        ("httpx/asyncio.causes.library_overhead.slope_ms >= 8", ["httpx/asyncio"], []),
         ("httpx/asyncio.causes.library_overhead.effect.high < 2", ["httpx/asyncio"], []),
         ("httpx/asyncio.causes.library_overhead.predicted > 0", [], ["httpx/asyncio"]),
         ("httpx/asyncio.causes.gc_pauses.share > 0", [], []),
         ("httpx/asyncio.causes.gc_pauses.share < 0.1", ["httpx/asyncio"], []),
         ("httpx/asyncio.causes.gc_pauses.effect > 0", [], ["httpx/asyncio"]),
+        ("httpx/asyncio.causes.dns_resolution.share > 0", [], []),
+        ("httpx/asyncio.causes.dns_resolution.slope_ms > 0", [], []),
+        ("httpx/asyncio.causes.dns_resolution.effect > 8", ["httpx/asyncio"], []),
     ],
 )
 def test_gates_reach_causes(text: str, holds: list[str], unknown: list[str]) -> None:
-    # a cause that was looked for and not found has a share of 0; where nothing was judged, or a figure is not there, the gate is not decided
-    held, left = parse_gate(text, {"library_overhead", "gc_pauses"}).verdict(CAUSES)
+    # a cause that was looked for and not found, or refuted, has a share of 0; where nothing was judged, or a figure is not there, the gate is not decided
+    held, left = parse_gate(text, {"library_overhead", "gc_pauses", "dns_resolution"}).verdict(CAUSES)
     assert [line.partition(".")[0] for line in held] == holds
     assert [line.partition(".")[0] for line in left] == unknown
 
@@ -124,3 +129,11 @@ def test_a_program_goes_by_its_own_name_too(name: str) -> None:
     held, left = parse_gate(f"{name}.slope_ms > 5").verdict(msgspec.structs.replace(DIAGNOSIS, arms=(program,)))
     assert held == [f"client.py.slope_ms is 10: '{name}.slope_ms > 5' holds"]
     assert left == []
+
+
+def test_errors_of_a_program_are_not_known() -> None:
+    # nobody counts what fails inside it, so that no number of them is 0
+    program = msgspec.structs.replace(arm("program/own", 10), label="client.py")
+    held, left = parse_gate("errors < 1").verdict(msgspec.structs.replace(DIAGNOSIS, arms=(program,)))
+    assert held == []
+    assert left == ["client.py.errors is not known, so 'errors < 1' is not decided there"]

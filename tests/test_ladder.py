@@ -152,3 +152,12 @@ def test_a_step_that_saves_has_no_plus() -> None:
     found = shown().diagnosis.ladders[0]
     steps = [row[2][0] for row in rungs.rows(found)]
     assert steps == ["0", "+", "+", "-", "+"]
+
+
+def test_a_number_without_an_interval_says_why() -> None:
+    # one trial at each N has no scatter: the notes name the rungs
+    once = tuple(measured(arm.name, ms, ns=NS[:2], noise=(1.0,)) for arm, ms in zip(BOTH[:3], (1, 2, 3), strict=True))
+    (found,) = ladders(scenario(*BOTH[:3], rungs=CLIENTS[:3]), once)
+    bare = [rung.arm for rung in found.rungs if rung.slope_ms.low is None or rung.step_ms.low is None]
+    assert bare
+    assert all(any(note.startswith(f"{name}: no interval: ") for note in rungs.notes(found)) for name in bare)

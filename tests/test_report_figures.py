@@ -7,7 +7,7 @@ import documents
 import pytest
 
 from loopdiag.report.content import largest
-from loopdiag.report.figures import file_name, render, write_figures
+from loopdiag.report.figures import apart, file_name, render, write_figures
 from loopdiag.report.static_waterfall import bars
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,3 +63,9 @@ def test_the_svg_format_is_the_scaling_plot() -> None:
 def test_arm_names_cannot_leave_the_folder(arm: str, name: str) -> None:
     # whatever the arm is called, its file stays in the folder
     assert file_name(arm) == name
+
+
+def test_every_arm_has_a_file_of_its_own() -> None:
+    # names that become one get numbers, and no name is longer than a file's may be
+    assert apart(["a-b", "a-b", "a-b-2", "a-b"]) == ["a-b", "a-b-2", "a-b-2-2", "a-b-3"]
+    assert len(file_name("\U00020000" * 300).encode()) <= 200

@@ -161,6 +161,16 @@ def test_speedscope_has_a_profile_for_each_trial_and_thread() -> None:
     assert "thread" not in first
 
 
+def test_all_threads_together_speak_for_their_trial() -> None:
+    # where no loop runs a trial's one profile is of all its threads: it opens first where its N is the largest, and says what it is
+    document = replace(flamed(), profiles=tuple(replace(p, thread="all") if p.thread == "main" else p for p in flamed().profiles))
+    file = speedscope(document)
+    first = file["profiles"][file["activeProfileIndex"]]["name"]
+    assert "N = 100" in first
+    assert ", all threads (" in first
+    assert "httpx/asyncio;all threads;" in str(FORMATS["folded"](document))
+
+
 def test_speedscope_sorts_samples_by_time() -> None:
     # samples that were recorded out of order are put in order, those of one moment stay as they were
     seen = replace(made([["a"], ["b"], ["c"]], [(0, 1), (1, 2), (2, 3)]), at_ns=(9, 4, 4))

@@ -102,6 +102,23 @@ def test_control_characters_do_not_survive() -> None:
     assert fmt.clean("a\tb\nc") == "a\tb\nc"
 
 
+@pytest.mark.parametrize(("said", "shown"), [
+    ('session.get("https://me:pw@h/a?key=abc&page=2") as r:', 'session.get("https://h/a?key=REDACTED&page=REDACTED") as r:'),
+    ("404, message='Not Found', url='https://h/items/7?token=abc'", "404, message='Not Found', url='https://h/items/7?token=REDACTED'"),
+    ("https://h/#access_token=abc&x", "https://h/#access_token=REDACTED&x"),
+    ('get(url, headers={"Authorization": "Bearer abc", "Accept": "json"})', 'get(url, headers={"Authorization": "REDACTED", "Accept": "json"})'),
+    ('aiohttp.BasicAuth("me", "pw"), limit=3', 'aiohttp.BasicAuth("REDACTED"), limit=3'),
+    ("os.environ['API_KEY'] = 'abc'", "os.environ['API_KEY'] = \"REDACTED\""),
+    ("KeyError: 'items'", "KeyError: 'items'"),
+    ("author = 'me'", "author = 'me'"),
+    ("see https://h/page#part, mail me@h", "see https://h/page#part, mail me@h"),
+])  # fmt: skip
+def test_secrets_do_not_survive(said: str, shown: str) -> None:
+    # credentials, values of queries, and what is given to a password by name; once is enough
+    assert fmt.clean(said) == shown
+    assert fmt.clean(shown) == shown
+
+
 @given(st.text())
 def test_ascii_is_ascii(words: str) -> None:
     # whatever the text, what is meant for an ASCII terminal can be written to one

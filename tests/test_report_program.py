@@ -5,10 +5,12 @@ import pytest
 from msgspec.structs import replace
 
 from loopdiag.model.comparison import ArmComparison, Comparison
+from loopdiag.model.diagnosis import CauseFound, Prescription
 from loopdiag.model.document import Document
-from loopdiag.model.program import RUNNER, called
+from loopdiag.model.law import Estimate
+from loopdiag.model.program import RUNNER, Place, called
 from loopdiag.model.scenario import Arm, Program
-from loopdiag.report import html, naming, programs, text
+from loopdiag.report import FORMATS, content, har, html, naming, programs, text
 
 ARM = "program/own"
 ARGV = ("/home/me/.venv/bin/python", "/home/me/work/client.py", "{n}", "http://me:pw@127.0.0.1:80/a?token=1")
@@ -74,14 +76,77 @@ def test_the_report_tells_what_was_run_and_seen() -> None:
 @pytest.mark.parametrize(("word", "shown"), [
     (("--token", "abc"), "--token REDACTED"),
     (("API_KEY=abc",), "API_KEY=REDACTED"),
-    (("{n}", "https://u:p@h/a?q=1&key=2#x"), "{n} https://h/a?q=REDACTED&key=REDACTED"),
-    (("/home/me/data/urls.txt",), "data/urls.txt"),
+    (("--token=abc", "{n}"), "--token=REDACTED {n}"),
+    (("--auth-header", "Bearer abc"), "--auth-header REDACTED"),
+    (("-H", "Authorization: Bearer abc"), "-H 'Authorization: REDACTED'"),
+    (("-u", "me:pw", "--keyword", "b"), "-u REDACTED --keyword b"),
+    (("{n}", "https://u:p@h/a?q=1&key=2#x"), "{n} https://h/a?q=REDACTED&key=REDACTED#x"),
+    (("--url=https://u:p@h/a?q=1",), "--url=https://h/a?q=REDACTED"),
+    (("-c", "get('http://u:p@h/?a=b', token='abc')"), """-c 'get(\\'http://h/?a=REDACTED\\', token="REDACTED")'"""),
+    (("/home/me/data/urls.txt", "--out=/home/me/data/out"), "data/urls.txt --out=data/out"),
     (("two words", ""), "'two words' ''"),
-    (("http://[broken",), "http://[broken"),
+    (("http://u:p@[broken",), "http://[broken"),
 ])  # fmt: skip
 def test_a_command_line_shows_nothing_secret(word: tuple[str, ...], shown: str) -> None:
     # no credentials, no values of queries, no folders of this machine
     assert programs.command(measured(("python", "client.py", *word))) == f"python client.py {shown}"
+
+
+def test_a_tests_function_shows_what_it_was_given_alone() -> None:
+    # not the folders by which it is imported
+    argv = (
+        "/usr/bin/python3",
+        f"/x/{RUNNER}",
+        '["/home/me/tests"]',
+        "test_client",
+        "/home/me/tests/client.py",
+        "fetch",
+        "{n}",
+        "http://h/{i}?a=b",
+    )
+    assert programs.command(measured(argv)) == "client.py:fetch {n} http://h/{i}?a=REDACTED"
+
+
+def telling() -> Document:
+    """A program whose line, failure and warning hold a password, as lines and messages do."""
+    line = 'session.get("https://me:hunter2@h/a?key=hunter2", headers={"X-Token": "hunter2"})'
+    said = "exit code 1: 401, message='No', url='https://h/a?key=hunter2'"
+    document = measured(("python", "client.py", "{n}", "--password=hunter2", "--url=http://me:hunter2@h/"))
+    cause = CauseFound(cause="client_semaphore", share=0.9, place=Place(file="client.py", line=3, text=line), why=said, changes=(line,))
+    gained = Prescription(changes=(f"in client.py:3 `{line}`: do less",), slope_ms=Estimate(value=1.0), speedup=2.0)
+    arm = replace(document.diagnosis.arms[0], causes=(cause,), prescription=gained)
+    failed = replace(document.recording.trials[0], status="failed", why=said)
+    return replace(
+        document,
+        diagnosis=replace(document.diagnosis, arms=(arm,), warnings=(said,)),
+        recording=replace(document.recording, trials=(failed, *document.recording.trials)),
+    )
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_no_export_tells_what_a_programs_lines_and_messages_hold_in_secret(form: str) -> None:
+    # neither credentials nor values of queries nor what a line gives to a token leave the run's folder
+    made = FORMATS[form](naming.named(telling()))
+    assert "hunter2" not in (made if isinstance(made, str) else made.decode())
+    if form in {"text", "html", "json"}:
+        assert "REDACTED" in made
+
+
+def test_errors_that_nobody_counted_are_not_0() -> None:
+    # what fails inside a program is not seen: a dash in the text and on the page
+    document = measured()
+    document = replace(document, diagnosis=replace(document.diagnosis, arms=(replace(document.diagnosis.arms[0], errors={}),)))
+    assert content.arm_rows(document)[0].errors == "–"
+    assert "– errors" in text.render_terminal(document, width=60, colour=False)
+    assert '<span class="alert">–</span>' not in html.render(document)
+
+
+def test_what_is_not_recorded_of_a_programs_requests_is_not_made_up() -> None:
+    # in the archive a request has neither an address nor a method that nobody saw
+    made = har.render(measured())
+    assert '"url":"http://not-recorded.invalid/1"' in made
+    assert '"method":"not-recorded"' in made
+    assert "localhost" not in made
 
 
 def test_t_is_told_as_what_it_is() -> None:

@@ -72,11 +72,6 @@ def test_colour_only_where_it_is_asked_for() -> None:
     assert [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()] == bare.splitlines()
 
 
-def test_an_ascii_terminal_gets_ascii() -> None:
-    # with `ascii_only` no other character is left
-    assert render_terminal(documents.hostile(), width=80, colour=False, ascii_only=True).isascii()
-
-
 @pytest.mark.parametrize("width", [40, 60, 75])
 def test_a_narrow_terminal_loses_no_number(width: int) -> None:
     # below the table's width the arms become lines of text, uncut

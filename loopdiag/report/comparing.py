@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loopdiag.model.comparison import AccountChange, ArmComparison, CauseChange, Change, Comparison
 from loopdiag.model.law import Estimate
+from loopdiag.report import findings
 from loopdiag.report import format as fmt
 
 MOST = 5  # accounts shown
@@ -35,12 +36,15 @@ def verdict(arm: ArmComparison) -> str:
         return f"{arm.change}: {fmt.clean(arm.why) or 'too little was measured'}"
     if arm.change == "no difference seen":
         return f"{arm.change}{'' if arm.visible is None else f' (could see ≥ {fmt.percent(arm.visible)})'}"
-    return f"{arm.change}: {times(arm.ratio)}, {signed(arm.difference_ms)} ms/request"
+    if ratio(arm) == fmt.DASH:
+        why = "the former slope is 0" if arm.ratio is None else fmt.clean(arm.ratio.why or "")
+        return f"{arm.change}: {signed(arm.difference_ms)} ms/request{f'; no ratio: {why}' if why else ''}"
+    return f"{arm.change}: {ratio(arm)} times, {signed(arm.difference_ms)} ms/request"
 
 
-def times(ratio: Estimate | None) -> str:
-    """``1.60 ±0.04 times``."""
-    return f"{fmt.estimate(ratio)} times"
+def ratio(arm: ArmComparison) -> str:
+    """The later slope over the earlier one, ``1.60 ±0.04``; a dash where every ratio is possible: the verdict says why."""
+    return fmt.DASH if arm.ratio is None or arm.ratio.low is None else fmt.estimate(arm.ratio)
 
 
 def signed(change: Estimate | None) -> str:
@@ -79,7 +83,7 @@ def cause(change: CauseChange) -> str:
     """The cause with its detail, share and line."""
     detail = f" ({fmt.clean(change.detail)})" if change.detail else ""
     share = f", {fmt.percent(change.share)} of the slope" if change.share is not None else ""
-    line = f", {fmt.clean(change.place.name)} `{fmt.clean(change.place.text)}`" if change.place is not None else ""
+    line = f", {findings.placed(change)}" if change.place is not None else ""
     return f"{fmt.clean(change.cause)}{detail}{share}{line}"
 
 

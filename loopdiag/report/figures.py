@@ -1,5 +1,6 @@
 """Figures for print and the web by matplotlib: T(N) with its laws, the ledgers, a waterfall and a flame graph of each arm; SVG and PNG, the same bytes each time."""
 
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Subject = tuple[ArmDiagnosis, ...] | Beside | Steps | Bars | Timeline | Flame
 
+LONGEST = 50  # letters of an arm in a file's name
 WIDE = 2000  # ratio of the ends of a logarithmic axis from which only powers of ten are labelled
 
 STYLE = {
@@ -72,7 +74,7 @@ def write_figures(document: Document, folder: Path) -> list[Path]:
     drawn += [(f"waterfall-{file_name(line.arm)}", line) for line in largest(document)]
     drawn += [(f"flame-{file_name(arm)}", flame) for arm, flame in main_flames(document).items()]
     written = []
-    for name, subject in drawn:
+    for name, (_, subject) in zip(apart([name for name, _ in drawn]), drawn, strict=True):
         for kind in ("svg", "png"):
             path = folder / f"{name}.{kind}"
             path.write_bytes(picture(subject, kind))
@@ -81,8 +83,20 @@ def write_figures(document: Document, folder: Path) -> list[Path]:
 
 
 def file_name(arm: str) -> str:
-    """`aiohttp/uvloop` → `aiohttp-uvloop`; nothing but letters, digits, dot, dash and underscore is left."""
-    return "".join(c if c.isalnum() or c in "._" else "-" for c in clean(arm))
+    """`aiohttp/uvloop` → `aiohttp-uvloop`; nothing but letters, digits, dot, dash and underscore is left, and no more of it than a file's name may hold."""
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in clean(arm))[:LONGEST]
+
+
+def apart(names: Iterable[str]) -> list[str]:
+    """The names, with a number behind one that occurred before: `a/b` and `a-b` may be two arms."""
+    made: list[str] = []
+    for name in names:
+        free, count = name, 1
+        while free in made:
+            count += 1
+            free = f"{name}-{count}"
+        made.append(free)
+    return made
 
 
 def picture(subject: Subject, kind: str) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from loopdiag.model.comparison import CauseChange
 from loopdiag.model.diagnosis import ArmDiagnosis, CauseFound, Evidence, Prescription, Verdict
 from loopdiag.model.document import Document
 from loopdiag.model.law import Estimate
@@ -44,7 +45,7 @@ def titled(cause: CauseFound) -> str:
     return f"{fmt.clean(cause.cause)} ({detail})" if detail else fmt.clean(cause.cause)
 
 
-def placed(cause: CauseFound) -> str:
+def placed(cause: CauseFound | CauseChange) -> str:
     """The line of the program that is to be changed: ``client.py:14 `async with sem:` ``; empty where there is none."""
     if cause.place is None:
         return ""

@@ -6,7 +6,7 @@ from loopdiag.model.document import Document
 from loopdiag.model.profile import Frame, Profile
 from loopdiag.report.growth import one_line, place, why_not
 
-MAIN = "main"
+MAIN, ALL = "main", "all"  # the threads of a profile that speaks for its trial: the one that runs the loop, or all together
 
 
 def render(document: Document) -> str:
@@ -43,8 +43,12 @@ def folded(profiles: Iterable[Profile]) -> list[str]:
 
 def named(profile: Profile, stack: tuple[int, ...]) -> list[str]:
     """Arm, thread where it is not the main one, and frames from the outermost in."""
-    thread = [] if profile.thread == MAIN else [f"thread {profile.thread}"]
-    return [profile.arm, *thread, *(label(profile.frames[k]) for k in stack)]
+    return [profile.arm, *filter(None, (threads(profile),)), *(label(profile.frames[k]) for k in stack)]
+
+
+def threads(profile: Profile) -> str:
+    """Which threads it is of; empty for the main one."""
+    return {MAIN: "", ALL: "all threads"}.get(profile.thread, f"thread {profile.thread}")
 
 
 def label(frame: Frame) -> str:

@@ -4,6 +4,7 @@ import math
 import re
 
 from loopdiag.model.law import Estimate, Law
+from loopdiag.report.addresses import redacted
 
 DASH = "–"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -27,8 +28,8 @@ ASCII = str.maketrans(
 
 
 def clean(text: str) -> str:
-    """Return `text` without control characters, so that no name or message can steer a terminal."""
-    return CONTROL.sub("�", text)
+    """Return `text` without control characters, so that no name or message can steer a terminal, and without the secrets in it."""
+    return CONTROL.sub("�", redacted(text))
 
 
 def plain_ascii(text: str) -> str:

@@ -3,7 +3,8 @@
 ``blocked`` runs from creation to a usable connection without dns and connect; ``connect`` contains ``ssl``, as the format asks; -1 means
 "not applicable" (a reused connection neither resolves nor connects).  ``time`` is the sum of the timings without -1, ssl not added again; what
 comes before creation or after the last byte is not part of it and stands in ``_loopdiag``.  ``wait`` lasts until the loop read the first byte:
-how long that byte lay in the kernel before, or the bounds of it, stands in ``_loopdiag`` too.
+how long that byte lay in the kernel before, or the bounds of it, stands in ``_loopdiag`` too.  Address and method of
+the requests of a user's program are not recorded, and the archive says so in their place.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,9 +16,11 @@ import msgspec
 
 from loopdiag.model.document import Document
 from loopdiag.model.events import PHASES
+from loopdiag.model.scenario import Scenario
 from loopdiag.model.timeline import Attempt, Timeline
 from loopdiag.report.addresses import target_url
 
+NOT_RECORDED = "not-recorded"  # of a user's program
 PARTS = ("blocked", "dns", "connect", "send", "wait", "receive")
 
 
@@ -79,8 +82,7 @@ def kernel_wait_ns(attempt: Attempt) -> int | None:
 
 def entry(document: Document, line: Timeline, attempt: Attempt, began: datetime) -> dict[str, Any]:
     """One attempt; `began` is the trial's first stamp on the wall clock."""
-    scenario = document.recording.scenario
-    url, version, parts = target_url(scenario.target, attempt.request), f"HTTP/{scenario.target.http}", timings(attempt)
+    (method, url, version), parts = asked(document.recording.scenario, attempt), timings(attempt)
     known = attempt.status in HTTPStatus._value2member_map_
     size = -1 if attempt.wire_bytes is None else attempt.wire_bytes
     query = [{"name": key, "value": value} for key, value in parse_qsl(urlsplit(url).query)]
@@ -88,7 +90,7 @@ def entry(document: Document, line: Timeline, attempt: Attempt, began: datetime)
         "pageref": line.trial,
         "startedDateTime": stamp(began + timedelta(microseconds=created_ns(attempt) / 1e3)),
         "time": total(parts),
-        "request": message(version) | {"method": scenario.workload.method, "url": url, "queryString": query, "bodySize": -1},
+        "request": message(version) | {"method": method, "url": url, "queryString": query, "bodySize": -1},
         "response": message(version)
         | {
             "status": attempt.status or 0,
@@ -102,6 +104,13 @@ def entry(document: Document, line: Timeline, attempt: Attempt, began: datetime)
         "_loopdiag": own_fields(line, attempt),
     }
     return made if attempt.connection is None else made | {"connection": str(attempt.connection)}
+
+
+def asked(scenario: Scenario, attempt: Attempt) -> tuple[str, str, str]:
+    """Method, address and version of the attempt's request."""
+    if scenario.program is not None:
+        return NOT_RECORDED, f"http://{NOT_RECORDED}.invalid/{attempt.request}", "HTTP/2" if "http2" in attempt.flags else NOT_RECORDED
+    return scenario.workload.method, target_url(scenario.target, attempt.request), f"HTTP/{scenario.target.http}"
 
 
 def message(version: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 
 from loopdiag.model.diagnosis import SCHEMA, Diagnosis
 from loopdiag.model.document import Document
+from loopdiag.report.addresses import redacted
 
 SCHEMA_FILE = files("loopdiag.report") / "assets" / "diagnosis.schema.json"
 
@@ -24,7 +25,7 @@ def render(document: Document) -> str:
 
 def written(diagnosis: Diagnosis) -> str:
     """The same, of a diagnosis alone."""
-    made = renamed(msgspec.to_builtins(diagnosis), MODEL, WRITTEN)
+    made = renamed(told(msgspec.to_builtins(diagnosis)), MODEL, WRITTEN)
     return msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
 
 
@@ -34,7 +35,19 @@ def read(text: str | bytes) -> Diagnosis:
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    return msgspec.convert(renamed(msgspec.json.decode(text), WRITTEN, MODEL), type=Diagnosis)
+    made = msgspec.convert(renamed(msgspec.json.decode(text), WRITTEN, MODEL), type=Diagnosis)
+    if made.schema != SCHEMA:
+        raise msgspec.ValidationError(f"it has the schema {made.schema!r}")
+    return made
+
+
+def told(value: Any) -> Any:
+    """The same with its texts as exports may show them: a program's own lines are among them."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {told(key): told(each) for key, each in value.items()}
+    return [told(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def renamed(diagnosis: Any, old: str, new: str) -> Any:

@@ -60,9 +60,9 @@ def over_n(document: Document) -> Markup | None:
         for key, name in (("total", "Total"), ("request", "A request"))
     ]
     switch = tag("div", *views, class_="switch", role="group", aria_label="What the accounts are drawn of")
-    return section(
-        "time", "Where the time goes", tag("div", switch, class_="controls"), *(arm_part(document, arm) for arm in shown), lead=OVER_N
-    )
+    heard = tag("p", class_="unseen", id="time-spoken", aria_live="polite")
+    parts = (arm_part(document, arm) for arm in shown)
+    return section("time", "Where the time goes", tag("div", switch, class_="controls"), *parts, heard, lead=OVER_N)
 
 
 def arm_part(document: Document, arm: ArmDiagnosis) -> Markup:

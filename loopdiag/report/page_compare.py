@@ -21,7 +21,7 @@ def comparison(document: Document) -> Markup | None:
             tag("span", comparing.verdict(arm), class_=COLOURS.get(arm.change)),
             fmt.estimate(arm.before_ms),
             fmt.estimate(arm.after_ms),
-            fmt.estimate(arm.ratio),
+            comparing.ratio(arm),
         )
         for arm in made.arms
     ]

@@ -67,7 +67,7 @@ def arms(document: Document) -> Markup:
             join((tag("span", fmt.formula(row.law), class_="law"), *(tag("small", fmt.formula(text)) for text in row.coefficients))),
             row.slope,
             row.exponent,
-            tag("span", row.errors, class_="alert") if row.errors != "0" else row.errors,
+            row.errors if row.errors in {"0", fmt.DASH} else tag("span", row.errors, class_="alert"),
             join((row.connections, tag("small", f"{row.reused} reused") if row.reused != fmt.DASH else None)),
             tag("span", row.utilisation, class_="alert") if row.busy else row.utilisation,
         )[: len(heads)]
@@ -117,7 +117,8 @@ def scaling(document: Document) -> Markup | None:
     lead = "Each mark is one trial. Lines are the fitted laws with their 95 % bands. Straight on log–log axes means a power of N."
     if any(arm.prescription and arm.prescription.points for arm in document.diagnosis.arms):
         lead += " Long dashes and diamonds: with the prescription."
-    return section("scaling", "How the total grows with N", tag("div", switch, class_="controls"), plot, needs_script(), lead=lead)
+    heard = tag("p", class_="unseen", id="scaling-spoken", aria_live="polite")
+    return section("scaling", "How the total grows with N", tag("div", switch, class_="controls"), plot, heard, needs_script(), lead=lead)
 
 
 def waterfall(document: Document) -> Markup:

@@ -32,5 +32,11 @@ def total(ladder: LadderFound) -> str:
 
 
 def notes(ladder: LadderFound) -> list[str]:
-    """The sum, and why rungs are missing."""
-    return [text for text in (total(ladder), fmt.clean(ladder.why)) if text]
+    """The sum, why rungs are missing, and why numbers have no interval."""
+    bare = [
+        f"{fmt.clean(rung.arm)}: no interval: {fmt.clean(number.why)}"
+        for rung in ladder.rungs
+        for number in (rung.slope_ms, rung.step_ms)
+        if number.low is None and number.why
+    ]
+    return [text for text in dict.fromkeys((total(ladder), fmt.clean(ladder.why), *bare)) if text]

@@ -6,7 +6,7 @@ import msgspec
 
 from loopdiag.model.document import Document
 from loopdiag.model.profile import Frame, Profile
-from loopdiag.report.folded import MAIN
+from loopdiag.report.folded import ALL, MAIN, threads
 from loopdiag.report.growth import one_line, place
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -17,8 +17,8 @@ def render(document: Document) -> str:
     profiles = sorted(document.profiles, key=lambda p: (p.arm, p.n, p.repetition, p.thread != MAIN, p.thread))
     frames: dict[Frame, int] = {}
     made = [sampled(profile, frames) for profile in profiles]
-    largest = max((profile.n for profile in profiles if profile.thread == MAIN), default=0)
-    first = next((k for k, profile in enumerate(profiles) if profile.n == largest and profile.thread == MAIN), 0)
+    speaking = [k for k, profile in enumerate(profiles) if profile.thread in {MAIN, ALL}]
+    first = max(speaking, key=lambda k: profiles[k].n, default=0)  # of several the first
     content = {
         "$schema": SCHEMA,
         "name": one_line(document.diagnosis.scenario),
@@ -36,7 +36,7 @@ def sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, Any]:
     stacks = [[numbers[k] for k in stack] for stack in profile.stacks]
     # sorted is stable: samples of one moment keep the recorded order
     order = sorted(range(len(profile.stack)), key=lambda k: profile.at_ns[k])
-    thread = "" if profile.thread == MAIN else f", thread {profile.thread}"
+    thread = f", {threads(profile)}" if threads(profile) else ""
     return {
         "type": "sampled",
         "name": one_line(f"{profile.arm}, N = {profile.n}, repetition {profile.repetition}{thread} ({profile.clock} time)"),

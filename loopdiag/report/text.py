@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loopdiag.model.document import Document
 from loopdiag.report import content, programs
-from loopdiag.report.format import clean, plain_ascii
+from loopdiag.report.format import clean
 from loopdiag.report.growth import main_flames, sentence, top_lines
 from loopdiag.report.naming import named
 from loopdiag.report.text_answer import answers
@@ -27,10 +27,9 @@ def render(document: Document) -> str:
     return render_terminal(document, width=WIDTH, colour=False)
 
 
-def render_terminal(document: Document, *, width: int, colour: bool, ascii_only: bool = False) -> str:
-    """The report for a terminal of `width` columns; `ascii_only` for one that knows no other characters."""
-    text = printed(parts(document, width), width=width, colour=colour)
-    return plain_ascii(text) if ascii_only else text
+def render_terminal(document: Document, *, width: int, colour: bool) -> str:
+    """The report for a terminal of `width` columns."""
+    return printed(parts(document, width), width=width, colour=colour)
 
 
 def printed(shown: Iterable["RenderableType"], *, width: int, colour: bool) -> str:

@@ -148,6 +148,7 @@ class AccountAreas {
     event.preventDefault();
     const last = this.ledger.n.length - 1;
     this.read(this.tip.hidden ? (by > 0 ? 0 : last) : clamp(this.at + by, 0, last));
+    byId("time-spoken").textContent = spokenTable(this.tip);
   }
 }
 

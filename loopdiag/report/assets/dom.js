@@ -24,3 +24,10 @@ function placeBeside(box, x, y) {
   box.style.left = `${clamp(left, 0, Math.max(0, frame.width - width))}px`;
   box.style.top = `${Math.max(Math.min(y - height / 3, lowest), -frame.top, 0)}px`;
 }
+
+// What a tip with a table says to those who hear it: its heading, then each row with the names of its columns.
+function spokenTable(tip) {
+  const heads = [...tip.querySelectorAll("thead tr > *")].map((head) => head.textContent);
+  const words = (row) => [...row.children].map(({ textContent: text }, k) => (k && text ? `${heads[k]} ${text}` : text)).filter(Boolean).join(", ");
+  return [tip.querySelector("h4").textContent, ...[...tip.querySelectorAll("tbody tr")].map(words)].join("; ");
+}

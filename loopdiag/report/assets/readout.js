@@ -45,5 +45,6 @@ function readout(plot) {
     event.preventDefault();
     const from = plot.tip.hidden ? (by > 0 ? -1 : plot.values.length) : plot.values.indexOf(plot.n);
     showReadout(plot, plot.values[clamp(from + by, 0, plot.values.length - 1)]);
+    byId("scaling-spoken").textContent = spokenTable(plot.tip);
   };
 }
