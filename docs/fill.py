@@ -297,7 +297,9 @@ TABLES: dict[str, Callable[[Json], str]] = {
     "ladders": ladders,
     "post": post,
     "machine": machine,
-    "figure": lambda run: f"![{run['scenario']}: {'what each layer adds' if run['ladders'] else 'total time against N'}](figures/{run['scenario']}.png)",
+    "figure": lambda run: (
+        f"![{run['scenario']}: {'what each layer adds' if run['ladders'] else 'total time against N'}](figures/{run['scenario']}.png)"
+    ),
     "command": lambda run: f"`{run['command']}`",
     "versions": lambda run: ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     "service": lambda run: run["service"],

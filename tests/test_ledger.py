@@ -102,7 +102,6 @@ def test_without_a_profile_tls_is_told_apart() -> None:
     assert ledger.notes == (NO_PROFILE,)
 
 
-
 def test_without_a_loop_the_rest_of_the_cpu_is_other() -> None:
     # a client without an event loop: what its process computed beside handshakes is other, and nothing is told where that is not known
     links = tuple(Connection(number=i, request=i, tls_cpu_ns=ns(1)) for i in range(10))
