@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 OUT, ERR = "program.out", "program.err"
+GONE_S = 2.0  # for killed processes to be gone
 LOOK_AT_S = (0.03, 0.1, 0.3, 1.0)  # when the processes below are looked at, in a run that looks
 PIECE = 1 << 16
 
@@ -76,18 +77,29 @@ class ProgramRun:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
-        """End it and all that it started, also what has left its group; drop output that is empty."""
+        """End it and all that it started, also what has left its group, and wait until they are gone; drop output that is empty."""
         if self._process.returncode is None:
+            known = self._marked()
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
-            for pid in self._marked():
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+            self._end(known)
         for name in (OUT, ERR):
             with contextlib.suppress(OSError):
                 if (self._folder / name).stat().st_size == 0:
                     (self._folder / name).unlink()
+
+    def _end(self, known: list[int]) -> None:
+        """Kill what bears its mark until nothing of that, and nothing of `known`, runs any more: a killed process does for a moment."""
+        deadline = time.monotonic() + GONE_S
+        while True:
+            for pid in (left := self._marked()):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            known = [pid for pid in {*known, *left} if _runs(pid)]
+            if not known or time.monotonic() > deadline:
+                return
+            time.sleep(0.002)
 
     def _look(self) -> None:
         for pid in _own_processes():
@@ -168,6 +180,14 @@ def _ending(pid: int) -> Iterator[list[int]]:
         yield [file]
     finally:
         os.close(file)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _own_processes() -> list[int]:
