@@ -94,9 +94,7 @@ def parse_gate(text: str, causes: Collection[str] | None = None) -> Gate:
 
 def _value(arm: ArmDiagnosis, field: str, bound: str) -> float | None:
     if field == "errors":
-        return (
-            None if arm.label and not arm.errors else float(sum(arm.errors.values()))
-        )  # what fails inside a user's program is not counted
+        return arm.failures
     value = arm.law.exponent if field == "exponent" else getattr(arm, field)
     if isinstance(value, Estimate):
         number: float | None = getattr(value, bound)

@@ -44,7 +44,7 @@ class Growth:
         spread: how much more trials differ than counting explains (variance ratio), at least 1.
         count: events (`events`) of each stack, shape (stacks,).
         factors: bare CPU over the samples' weight, of each trial.
-        lost: share of the samples that could not be taken, of all that were tried on the CPU.
+        lost: share of the samples that could not be taken: of whole trials, set-up included, over those of the timed parts, so that it is rather too large.
     """
 
     stacks: list[Numbers]

@@ -26,7 +26,7 @@ class Evidence:
         timelines: resolved timeline trials, ascending N.
         ledger: accounts of the slope.
         occupancy: N → in flight, queues, connections, of a timeline trial.
-        class_cpu: class of code → N → seconds of the loop thread's CPU, scaled to the bare trials (from profiles).
+        class_cpu: class of code → N → seconds of CPU of the loop's thread (of all threads where it is not the one that computes), scaled to the bare trials (from profiles).
         top: functions whose CPU grows most.
         machine: the replay model, fitted; None where it does not reproduce the run.
         counters: what the instruments counted, at most over the arm's usable trials.

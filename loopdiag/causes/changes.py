@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from loopdiag.analysis.known_limits import WORKERS
+from loopdiag.analysis.known_limits import at_once
 from loopdiag.model.attribution import Intervention
 from loopdiag.model.scenario import Arm, Delay, Scenario
 from loopdiag.model.value import Value
@@ -139,10 +139,9 @@ def _does(knob: str, value: object) -> str:
 
 def _before(scenario: Scenario, key: str) -> str:
     """The value of a key, or what it is where the scenario does not say: a pool of threads or processes has its own number of workers."""
-    pools = {WORKERS.get(arm.loop) for arm in scenario.arms}
     value = setting(scenario, key)
-    if key == "workload.concurrency" and value is None and len(pools) == 1 and None not in pools:
-        value = pools.pop()
+    if key == "workload.concurrency" and len(own := {at_once(arm.loop, None) for arm in scenario.arms}) == 1:
+        value = value or own.pop()
     return _shown(key, value)
 
 

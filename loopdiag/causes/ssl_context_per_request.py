@@ -28,12 +28,13 @@ LEAST = 0.3
 #: of the total, that making them computes
 LEAST_SHARE = 0.08
 DOUBT = 0.15
-MADE = "tls-context"
-CODE = "tls-context"
+CONTEXT = "tls-context"  # what a program makes, and the class of the code that does
 #: of what a context costs a request at the smallest N profiled, at the largest: one context for all would cost each of them less and less
 STEADY = 0.5
 #: client that makes a context in each call → the same library with one for all
 SHARING = {"httpx.get": "httpx-sync"}
+
+REMEDY = "make one TLS context, or one client, and share it between the requests"
 
 
 class SslContextPerRequest:
@@ -48,7 +49,7 @@ class SslContextPerRequest:
         if not programmed(evidence):
             return self._by_code(evidence)
         timeline = observed(evidence)
-        made = views.made(timeline, MADE) if timeline is not None else ()
+        made = views.made(timeline, CONTEXT) if timeline is not None else ()
         each = sum(many.per_request for many in made)
         if timeline is None or each < LEAST:
             return None
@@ -65,27 +66,25 @@ class SslContextPerRequest:
             figure("CPU to make one", cpu / max(1, sum(many.count for many in made)), "ms"),
             figure(f"CPU to make them at N = {timeline.n}", cpu, "ms"),
         ]
-        remedy = "make one TLS context, or one client, and share it between the requests"
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, place=made[0].place)
+        return claim(self, evidence, effect, figures=figures, remedy=REMEDY, place=made[0].place)
 
     def _by_code(self, evidence: Evidence) -> Attribution | NotEnough | None:
         """The share of the code that makes contexts, where each request runs it."""
-        seconds = code_s(evidence, CODE)
+        seconds = code_s(evidence, CONTEXT)
         each = {n: spent / n for n, spent in seconds.items()}
-        share = code_share(evidence, CODE)
+        share = code_share(evidence, CONTEXT)
         if share is None or share < LEAST_SHARE or not STEADY * each[min(each)] < each[max(each)]:
             return None
-        effect = of_accounts(evidence, f"loop/{CODE}")
+        effect = of_accounts(evidence, f"loop/{CONTEXT}")
         if isinstance(effect, NotEnough):
             return effect
         figures = [
             figure("CPU to make TLS contexts", 1e3 * each[max(each)], "ms a request"),
             figure("share of the client's CPU in that", share, "1"),
         ]
-        shared = of_accounts(evidence, *(f"loop/{code}" for code in (CODE, "tls-handshake")), "connect", "ssl", "dns")
+        shared = of_accounts(evidence, *(f"loop/{code}" for code in (CONTEXT, "tls-handshake")), "connect", "ssl", "dns")
         left = None if isinstance(shared, NotEnough) else shared.predicted
-        remedy = "make one TLS context, or one client, and share it between the requests"
-        return claim(self, evidence, effect, figures=figures, remedy=remedy, predicted=left)
+        return claim(self, evidence, effect, figures=figures, remedy=REMEDY, predicted=left)
 
     def intervene(self, scenario: Scenario, evidence: Evidence) -> Intervention | None:
         """One context for all; of a scenario's arm one client, which keeps its connections, too."""
@@ -96,7 +95,7 @@ class SslContextPerRequest:
 
 
 def _cpu_ms(timeline: Timeline) -> float | None:
-    known = [many.cpu_ns for many in views.made(timeline, MADE) if many.cpu_ns is not None]
+    known = [many.cpu_ns for many in views.made(timeline, CONTEXT) if many.cpu_ns is not None]
     return sum(known) / 1e6 if known else None
 
 

@@ -67,9 +67,8 @@ class Process:
         if self._finished or os.getpid() != self._pid:
             return
         self._finished = True
-        with suppress(
-            Exception
-        ):  # the process ends as it would; where the program may no longer write, as it gave up its rights, that there is no account is told
+        # the process ends as it would; where the program may no longer write, as it gave up its rights, that there is no account is told
+        with suppress(Exception):
             self._leave()
 
     def _leave(self) -> None:

@@ -121,6 +121,11 @@ class ArmDiagnosis(Value, frozen=True, kw_only=True):
         """What people call it."""
         return self.label or self.arm
 
+    @property
+    def failures(self) -> int | None:
+        """Requests that failed; None: what fails inside a user's program, which alone has a label, is not counted."""
+        return None if self.label and not self.errors else sum(self.errors.values())
+
 
 class Overhead(Value, frozen=True, kw_only=True):
     """What an instrument tier costs: client CPU of its trials over that of the bare ones, paired by arm and N."""

@@ -54,9 +54,7 @@ def arm_row(arm: ArmDiagnosis) -> ArmRow:
         coefficients=tuple(f"{fmt.clean(c.name)} = {fmt.coefficient(c.value, c.low, c.high, c.unit)}" for c in arm.law.coefficients),
         slope=fmt.estimate(arm.slope_ms),
         exponent=fmt.estimate(arm.law.exponent),
-        errors=fmt.DASH
-        if arm.label and not arm.errors
-        else str(sum(arm.errors.values())),  # nobody counts what fails inside a user's program
+        errors=fmt.DASH if arm.failures is None else str(arm.failures),
         connections=fmt.DASH if arm.connections_per_request is None else fmt.significant(arm.connections_per_request),
         reused=fmt.percent(arm.reused_share),
         utilisation=fmt.percent(arm.server_utilisation),

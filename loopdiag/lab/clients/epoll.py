@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from loopdiag.errors import Unavailable
+from loopdiag.lab.built_in import BuiltIn
 from loopdiag.lab.clients import ClientOptions, error_kind, tls_context
 from loopdiag.lab.clients.fake import pool_limit
 from loopdiag.lab.clients.ladder.connection import Connection
@@ -22,7 +23,7 @@ from loopdiag.lab.workload import Outcome
 from loopdiag.model.scenario import Plant, Workload
 
 
-class EpollClient(Sockets):
+class EpollClient(Sockets, BuiltIn):
     """A pool of sockets on one ``select.epoll``."""
 
     loops = frozenset({"own"})
@@ -32,11 +33,6 @@ class EpollClient(Sockets):
     def available() -> str | None:
         """Return None, or that the system has no epoll."""
         return None if hasattr(select, "epoll") else "this system has no epoll; Linux has"
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: there is no library behind it."""
-        return {}
 
     def begin(self, options: ClientOptions) -> None:
         """Make the TLS context, the poller and an empty pool.

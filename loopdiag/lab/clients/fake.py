@@ -24,6 +24,7 @@ from random import Random
 from types import MappingProxyType, ModuleType
 
 from loopdiag.errors import Unavailable
+from loopdiag.lab.built_in import BuiltIn
 from loopdiag.lab.clients import Answer, ClientOptions
 from loopdiag.lab.loops import loop_clock
 from loopdiag.model.scenario import Payload, Plant, Pool, Scenario, Service
@@ -32,7 +33,7 @@ DEFAULT_LIMIT = 100  # as the real clients have
 LEAST_NOISE_FACTOR = 0.05  # a loop is never faster than free
 
 
-class FakeClient:
+class FakeClient(BuiltIn):
     """A connection pool on whatever loop runs: it spends loop time and waits, as it was told."""
 
     kinds: Mapping[str, str] = MappingProxyType({})
@@ -44,16 +45,6 @@ class FakeClient:
         self._idle: deque[int] = deque()
         self._slots: asyncio.Semaphore | None = None
         self._marks: ModuleType | None = None
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it needs nothing."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: there is no library behind it."""
-        return {}
 
     async def open(self, options: ClientOptions) -> None:
         """Set the pool up.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from loopdiag.lab.built_in import BuiltIn
 from loopdiag.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,20 +40,10 @@ class Loop(Protocol):
         """Make a loop, for ``asyncio.Runner(loop_factory=...)``."""
 
 
-class BuiltIn:
-    """What a loop says that needs nothing but Python, and brings no library."""
+class BuiltInLoop(BuiltIn):
+    """A loop that needs nothing but Python."""
 
     virtual = False
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it is always there."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: there is no library behind it."""
-        return {}
 
 
 LOOPS: Registry[type[Loop]] = Registry(

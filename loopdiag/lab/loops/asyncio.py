@@ -2,10 +2,10 @@
 
 import asyncio
 
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 
 
-class AsyncioLoop(BuiltIn):
+class AsyncioLoop(BuiltInLoop):
     """asyncio.SelectorEventLoop on the platform's best selector."""
 
     @staticmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopdiag.lab.clients import REFUSALS, Answer
 from loopdiag.lab.job import Job, WorkerReport
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 from loopdiag.lab.loops.blocking import drivers
 from loopdiag.lab.loops.curl_stamps import UNSEEN, Stamps
 from loopdiag.lab.measuring import Timed, arrivals_of, options_of, urls_of
@@ -25,7 +25,7 @@ READY_IN = select.EPOLLIN | select.EPOLLPRI | select.EPOLLHUP | select.EPOLLERR
 MASKS = {1: select.EPOLLIN, 2: select.EPOLLOUT, 3: select.EPOLLIN | select.EPOLLOUT}
 
 
-class CurlLoop(BuiltIn):
+class CurlLoop(BuiltInLoop):
     """epoll and CurlMulti.socket_action."""
 
     @staticmethod

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from loopdiag.errors import Unavailable
 from loopdiag.lab.clients import Client, ClientOptions
 from loopdiag.lab.job import Job, WorkerReport
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 from loopdiag.lab.measuring import Timed, Urls, options_of, urls_of
 from loopdiag.lab.workload import Outcome, instruments
 from loopdiag.model.scenario import Workload
@@ -26,7 +26,7 @@ class Bringing(Protocol):
         """Close the client and its connections."""
 
 
-class OwnLoop(BuiltIn):
+class OwnLoop(BuiltInLoop):
     """The loop of a client that brings one."""
 
     @staticmethod

@@ -14,7 +14,7 @@ from loopdiag.errors import Unavailable
 from loopdiag.lab.blocking_work import BlockingWork, Made, handed_out, outcome, workers
 from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 from loopdiag.lab.loops.blocking import drivers, opened
 from loopdiag.lab.measuring import Timed, ends_with, options_of, unseen, urls_of
 from loopdiag.lab.probes.cpu_clock import process_cpu_ns
@@ -25,7 +25,7 @@ ELSEWHERE = "the requests are made in processes of their own, which nobody watch
 _mine: list[BlockingWork] = []
 
 
-class ProcessesLoop(BuiltIn):
+class ProcessesLoop(BuiltInLoop):
     """Eight processes, or as many as the scenario's concurrency says."""
 
     @staticmethod

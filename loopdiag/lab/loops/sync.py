@@ -5,12 +5,12 @@ import time
 from loopdiag.lab.blocking_work import BlockingWork, Made, handed_out, outcome
 from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 from loopdiag.lab.loops.blocking import observe, opened
 from loopdiag.lab.measuring import Timed, urls_of
 
 
-class SyncLoop(BuiltIn):
+class SyncLoop(BuiltInLoop):
     """A ``for`` loop around a blocking client, whatever concurrency the scenario asks for."""
 
     @staticmethod

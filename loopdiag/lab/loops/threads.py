@@ -6,12 +6,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from loopdiag.lab.blocking_work import BlockingWork, Made, handed_out, outcome, workers
 from loopdiag.lab.clients import BlockingClient
 from loopdiag.lab.job import Job, WorkerReport
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 from loopdiag.lab.loops.blocking import SEVERAL, observe, opened
 from loopdiag.lab.measuring import Timed, urls_of
 
 
-class ThreadsLoop(BuiltIn):
+class ThreadsLoop(BuiltInLoop):
     """Eight threads, or as many as the scenario's concurrency says, and one client that they share."""
 
     @staticmethod

@@ -3,12 +3,12 @@
 import asyncio
 import selectors
 
-from loopdiag.lab.loops import BuiltIn
+from loopdiag.lab.loops import BuiltInLoop
 
 EPOCH_NS = 10**12  # virtual time starts at 1000 s: a time of 0 means "not observed" in recordings
 
 
-class VirtualLoop(BuiltIn):
+class VirtualLoop(BuiltInLoop):
     """The virtual loop as a part of the registry."""
 
     virtual = True

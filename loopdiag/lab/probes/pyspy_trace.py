@@ -34,25 +34,9 @@ US = 1_000
 MAIN = "main"
 BEGINS_NS = 1_000_000  # from py-spy's start to its clock's, where no more is known
 #: functions below which a thread waits in C: for a socket, for another thread, for time
-BLOCKING = frozenset(
-    [
-        "_worker",
-        "accept",
-        "acquire",
-        "connect",
-        "do_handshake",
-        "get",
-        "getaddrinfo",
-        "poll",
-        "read",
-        "readinto",
-        "recv",
-        "recv_into",
-        "select",
-        "sleep",
-        "wait",
-    ]
-)
+BLOCKING = frozenset({
+    "_worker", "accept", "acquire", "connect", "do_handshake", "get", "getaddrinfo", "poll", "read", "readinto", "recv", "recv_into", "select", "sleep", "wait",
+})  # fmt: skip
 THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?")
 
 Stack = tuple[tuple[str, str, int | None], ...]  # function, file, line; outermost first

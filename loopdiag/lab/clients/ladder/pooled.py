@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from loopdiag.errors import Unavailable
+from loopdiag.lab.built_in import BuiltIn
 from loopdiag.lab.clients import Answer, ClientOptions, tls_context
 from loopdiag.lab.clients.fake import pool_limit
 from loopdiag.lab.clients.ladder.origins import MOST_HOPS, Address, Idle, Link, Origin, Requests, address_of, onward, stamps
@@ -24,7 +25,7 @@ class AsyncLink(Link, Protocol):
         """Send one request and read its answer whole; `row` is its attempt's, for the marks."""
 
 
-class PooledClient(ABC):
+class PooledClient(BuiltIn, ABC):
     """A client on asyncio: leases in the order of asking, a time-out a request, redirects; what a connection is, a subclass says."""
 
     kinds: Mapping[str, str] = KINDS
@@ -35,16 +36,6 @@ class PooledClient(ABC):
         self._names: dict[Origin, asyncio.Future[list[Address]]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._leased = 0
-
-    @staticmethod
-    def available() -> str | None:
-        """Return None: it needs nothing but the standard library."""
-        return None
-
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Return nothing: there is no library behind it."""
-        return {}
 
     async def open(self, options: ClientOptions) -> None:
         """Make the TLS context and an empty pool.

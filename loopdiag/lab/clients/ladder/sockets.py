@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from types import ModuleType
 
 from loopdiag.lab.clients.ladder.connection import CONNECTING, HANDSHAKING, READY, Connection
@@ -27,7 +28,7 @@ class Request:
         self.leased = self.over = False
 
 
-class Sockets:
+class Sockets(ABC):
     """The connections of one client; what an answer or a failure means, the client itself says."""
 
     marks: ModuleType | None = None
@@ -39,13 +40,13 @@ class Sockets:
         self._links: dict[int, Connection[Request]] = {}
         self._names: dict[Origin, list[Address]] = {}
 
+    @abstractmethod
     def answered(self, link: Connection[Request], reply: Reply, request: Request) -> None:
         """The request's answer is whole, and its connection free."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failed(self, request: Request, error: Exception) -> None:
         """The request came to an end without an answer, and its connection is closed."""
-        raise NotImplementedError
 
     def wait(self, seconds: float) -> None:
         """Handle the events that are there or come within so many seconds."""
