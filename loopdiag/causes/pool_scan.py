@@ -79,7 +79,9 @@ def _package(evidence: Evidence) -> str:
 def _figures(evidence: Evidence) -> list[Figure]:
     """The pool's CPU over N, who waits for it, and what the slope would be with connections kept besides."""
     pool, machine, crowded = code_s(evidence, "pool"), evidence.machine, crowd_at_top(evidence)
-    figures = [figure(f"CPU in the pool at N = {n}", 1e3 * pool[n] / n, "ms a request") for n in sorted({min(pool), max(pool)})]
+    figures = [
+        figure(f"CPU in the pool at N = {n}", 1e3 * pool[n] / n, "ms a request") for n in sorted({min(pool), max(pool)}) if pool[n]
+    ]  # no sample is not 0
     figures.append(figure("power of N of the CPU in the pool", exponent(pool) or 1.0, "1"))
     if crowded is not None:
         figures.append(figure(f"waiting for the pool at N = {crowded.n}, at most", crowded.queued, "requests"))
