@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from loopdiag.analysis import collecting
 from loopdiag.analysis.cells import Points
-from loopdiag.analysis.core_waits import paused_ns, undisturbed, waited_ns
+from loopdiag.analysis.core_waits import undisturbed, waited_ns
 from loopdiag.analysis.fitted_costs import Costs, Steep, Used, fit, per_request
 from loopdiag.analysis.known_limits import MANY_STREAMS, blocking, known, library
 from loopdiag.analysis.machine import Machine
@@ -86,8 +87,11 @@ def machine(  # noqa: PLR0913, PLR0917 - the parts of an arm's evidence
         return NotEnough(why="a replay needs the CPU of bare trials")
     if not timelines:
         return NotEnough(why="a replay needs a timeline trial, which shows the waits for the outside")
-    outside = _reused(_outside(known(scenario, arm), arm, bare, timelines), bare, timelines)
-    return judged(_costed(outside, arm, bare, timelines, class_cpu), undisturbed(bare, measured))
+    net = undisturbed(bare, measured)
+    pause, pause_grow = collecting.per_request(timelines, net, {trial.spec.n: trial.cpu_s for trial in bare if trial.cpu_s})
+    limits = replace(known(scenario, arm), pause=pause, pause_grow=pause_grow)
+    outside = _reused(_outside(limits, arm, bare, timelines), bare, timelines)
+    return judged(_costed(outside, arm, bare, class_cpu), net)
 
 
 def judged(fitted: Machine, measured: Mapping[int, float]) -> Machine | NotEnough:
@@ -220,7 +224,7 @@ def _blocked(timelines: Sequence[Timeline]) -> float:
     return min(found, default=0.0)  # what disturbs makes it look longer, never shorter
 
 
-def _costed(outside: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: Sequence[Timeline], class_cpu: ClassCpu) -> Machine:
+def _costed(outside: Machine, arm: Arm, bare: Sequence[TrialResult], class_cpu: ClassCpu) -> Machine:
     """Add what the loop and the server compute; the replay tells how often the pool scans, which depends on the costs in turn."""
     guess = outside
     steep: Steep = "scan" if library(arm).scans else "square"
@@ -231,7 +235,7 @@ def _costed(outside: Machine, arm: Arm, bare: Sequence[TrialResult], timelines: 
         guess = replace(guess, wake=_wake(bare, replayed))
         beforehand = library(arm).connection_s + TLS_BESIDE * guess.open_tls + guess.lookup_cpu
         costs = fit(_used(bare, replayed, guess), connection=beforehand, steep=steep)
-        guess = _spread(guess, costs, timelines, class_cpu)
+        guess = _spread(guess, costs, class_cpu)
     return guess
 
 
@@ -242,36 +246,33 @@ def _wake(bare: Sequence[TrialResult], replayed: Mapping[int, Replayed]) -> floa
 
 
 def _used(bare: Sequence[TrialResult], replayed: Mapping[int, Replayed], guess: Machine) -> list[Used]:
-    """Each trial's requests, connections, scans and CPU, handshakes and wakes taken out."""
+    """Each trial's requests, connections, scans and CPU; handshakes, wakes and collections, which are known already, are taken out."""
     rows = []
     for trial in bare:
         if trial.cpu_s:
             n = trial.spec.n
             opened = replayed[n].opened if trial.connections_opened is None else trial.connections_opened
-            cpu_s = max(trial.cpu_s - opened * guess.open_tls - replayed[n].waits * guess.wake, 0.1 * trial.cpu_s)
+            known_s = opened * guess.open_tls + replayed[n].waits * guess.wake + n * (guess.pause + guess.pause_grow * n)
+            cpu_s = max(trial.cpu_s - known_s, 0.1 * trial.cpu_s)
             rows.append(Used(n=n, opened=opened, scanned=replayed[n].scanned, cpu_s=cpu_s))
     return rows
 
 
-def _spread(guess: Machine, costs: Costs, timelines: Sequence[Timeline], class_cpu: ClassCpu) -> Machine:
+def _spread(guess: Machine, costs: Costs, class_cpu: ClassCpu) -> Machine:
     """Divide the CPU per request between its parts."""
-    largest = max((line.n for line in timelines), default=0)
-    pauses = [paused_ns(line) / line.n / 1e9 for line in timelines if line.n == largest]
-    pause = min(float(np.median(pauses)) if pauses else 0.0, costs.request / 2)
     decode, _ = per_request(class_cpu.get("decode-json", {}))
     user, _ = per_request(class_cpu.get("user", {}))
-    rest = costs.request - pause
-    own = max(0.0, rest - decode - user)  # the library's and the loop's
+    own = max(0.0, costs.request - decode - user)  # the library's and the loop's
     start = START_SHARE * own
+    rest = costs.request - start
     return replace(
         guess,
         once=costs.once,
         start=start,
-        finish=rest - start,
-        decode=min(decode, rest - start),
-        plant=min(user, rest - start),
+        finish=rest,
+        decode=min(decode, rest),
+        plant=min(user, rest),
         open_tcp=max(0.0, costs.connection - guess.lookup_cpu),
         scan=costs.scan,
         grow=costs.square,
-        pause=pause,
     )

@@ -25,7 +25,7 @@ class Machine:
         grow: CPU of the loop per request and request of the trial (other work that grows).
         once: CPU of the loop before the first request, once a trial.
         sending: share of `start` that is spent after the pool has given a connection.
-        pause: garbage collection per request.
+        pause, pause_grow: garbage collection per request, and per request and request of the trial.
         wake: CPU of the loop for each time that it had nothing to do and is woken.
         block: the loop is held off the CPU so long by each request, after its answer.
         thread: each request waits so long for a call in the executor, after its answer; threads: that the executor has.
@@ -60,6 +60,7 @@ class Machine:
     once: float = 0.0
     sending: float = 0.5
     pause: float = 0.0
+    pause_grow: float = 0.0
     wake: float = 0.0
     block: float = 0.0
     thread: float = 0.0

@@ -88,7 +88,7 @@ class _Trial:
         self.created = 0
         share = min(1.0, max(0.0, machine.sending))
         self.before, self.sending = machine.start * (1 - share), machine.start * share
-        self.after = machine.finish + machine.pause + machine.grow * n
+        self.after = machine.finish + machine.pause + (machine.grow + machine.pause_grow) * n
         self.secure = bool(machine.open_tls or machine.handshake or machine.server_handshake)
 
     # the loop

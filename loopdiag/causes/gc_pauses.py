@@ -42,10 +42,10 @@ class GcPauses:
         top = max(paused, default=0)
         if not paused or paused[top] < LEAST_SHARE:
             return None
-        effect = removed(evidence, lambda machine: replace(machine, pause=0.0), "loop/gc")
+        effect = removed(evidence, lambda machine: replace(machine, pause=0.0, pause_grow=0.0), "loop/gc")
         if isinstance(effect, NotEnough):
             return effect
-        if evidence.machine is None or not evidence.machine.pause:
+        if evidence.machine is None or not evidence.machine.pause + evidence.machine.pause_grow:
             effect = reduced(evidence, effect, over_n(evidence.timelines, on_core)[top])  # the account holds the pauses' whole length
         last = [timeline for timeline in evidence.timelines if timeline.n == top]
         figures = [

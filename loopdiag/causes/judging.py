@@ -94,7 +94,7 @@ CONSEQUENCES = (
     Consequence("event_loop_saturated", "blocking_call", _larger),
     Consequence("event_loop_saturated", "asyncio_debug", _mostly_other),
     Consequence("event_loop_saturated", "library_overhead", _mostly_other),
-    Consequence("event_loop_saturated", "gc_pauses", _mostly_other),
+    Consequence("event_loop_saturated", "gc_pauses", _larger),  # neither holds a part of the other
     Consequence("event_loop_saturated", "quadratic_scan", _mostly_other),
     Consequence("cpu_in_loop", "gc_pauses", _larger),
     Consequence("cpu_in_loop", "blocking_call", _comparable),
