@@ -14,6 +14,7 @@ from dataclasses import replace
 import msgspec
 
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.machine import Machine
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import Effect, claim, of_accounts, of_share, replayed
 from loopdiag.causes.figures import figure
@@ -74,13 +75,24 @@ def _effect(evidence: Evidence, part: float) -> Effect | NotEnough:
     """The effect of removing a part of what each request computes."""
     machine = evidence.machine
     if machine is not None:
-        return replayed(
-            evidence, machine, lambda fitted: replace(fitted, start=fitted.start * (1 - part), finish=fitted.finish * (1 - part))
-        )
+        return replayed(evidence, machine, lambda fitted: _without(fitted, part))
     loop = of_accounts(evidence, *(f"loop/{code}" for code in CLASSES))
     if isinstance(loop, NotEnough) or loop.share.low is None:
         return loop
     return of_share(evidence, part * loop.share.value, part * (loop.share.value - loop.share.low))
+
+
+def _without(machine: Machine, part: float) -> Machine:
+    """All that the loop computes for requests and connections, but this part of it; collections too, which a profile tells as the code in which they began."""
+    rest = 1 - part
+    return replace(
+        machine,
+        start=machine.start * rest,
+        finish=machine.finish * rest,
+        open_tcp=machine.open_tcp * rest,
+        pause=machine.pause * rest,
+        pause_grow=machine.pause_grow * rest,
+    )
 
 
 def _on(evidence: Evidence) -> bool:
