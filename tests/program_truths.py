@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from msgspec.structs import replace
-from path_parts import ns
+from path_parts import life, ns
 from program_parts import Program, batched, paced, semaphored, serial, threaded
 
 from loopdiag.analysis.evidence import Evidence
@@ -298,9 +298,36 @@ def _looked_at() -> dict[str, dict[int, float]]:
     return {"task-and-callback": {n: 1e-4 * n + 2e-5 * n * n for n in NS}}
 
 
-def exhausted() -> Evidence:
+def starved(n: int, computing_ms: float = 0.0) -> Timeline:
+    """N tasks, sixteen of which find a descriptor at a time; the others fail at once, and try again after a sleep of 30 ms; at the end the loop computes."""
+    waves = -(-n // 16)
+    served = 30.0 * (waves - 1) + 10
+    program = Program(total=served + computing_ms * n)
+    main = program.task(0, program.total)
+    for k in range(n):
+        wave = k // 16
+        task = program.task(0, 30 * wave + 10, main, at=20)
+        for tried in range(wave):
+            _fail(program, task, 30.0 * tried, at=15)
+            program.wait(task, "sleep", (30 * tried, 30 * (tried + 1)), value=30_000, at=17)
+        program.fetch(task, (30 * wave, 30 * wave + 10), at=15)
+    program.wait(main, "gather", (0, program.total), waker=n + 1, at=21)
+    program.asleep = [(0, 9.9)] + [
+        gap for wave in range(1, waves) for gap in ((30 * wave - 20, 30 * wave - 0.1), (30 * wave, 30 * wave + 9.9))
+    ]
+    return program.timeline()
+
+
+def _fail(program: Program, task: int, at_ms: float, *, at: int) -> None:
+    """A request that ends in an error before anything of it is sent."""
+    number = len(program.requests) + 1
+    program.requests.append((at_ms, number, task, 0, 0, at))
+    program.attempts.append(life(number, at_ms, [("prepare", at_ms), ("pool", at_ms)], {"enqueued": at_ms}, flags=("error",)))
+
+
+def exhausted(computing_ms: float = 0.0) -> Evidence:
     """Connections that find no descriptor, in trials that ended well."""
-    return evidence(lambda n: semaphored(n, 2).timeline(), counters={"exhausted.descriptors": 40})
+    return evidence(lambda n: starved(n, computing_ms), counters={"exhausted.descriptors": 96})
 
 
 #: cause → (evidence, the line of client.py that it is at; None: it names none)

@@ -8,12 +8,14 @@ from msgspec import structs
 
 from loopdiag.analysis import what_if
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.known_limits import known
 from loopdiag.analysis.machine import Machine
 from loopdiag.analysis.off_cpu import off_cpu_ms
 from loopdiag.causes import CAUSES, Cause
 from loopdiag.causes.judging import judge
 from loopdiag.model.attribution import Attribution
 from loopdiag.model.law import Estimate, NotEnough
+from loopdiag.model.scenario import Arm
 from loopdiag.model.timeline import Iterations, Lag, Process, Timeline
 from loopdiag.registry import Registry
 
@@ -232,6 +234,16 @@ def test_a_pool_of_threads_that_wait_is_too_small() -> None:
     assert changed is not None
     assert changed.scenario.workload.concurrency == 20
     assert changed.changes == ("workload.concurrency: 8 → 20",)
+
+
+def test_threads_that_share_a_pool_are_told_what_more_of_them_bring() -> None:
+    # httpcore's pool is as quick for twenty threads as for eight, so that what they wait for is shared by twenty
+    shared = known(scenario("httpx-sync", "threads", **TLS), Arm(client="httpx-sync", loop="threads"))
+    machine = replace(shared, start=0.5 * MS, finish=0.6 * MS, scan=4e-7, think=(20 * MS, 25 * MS, 30 * MS))
+    truth = _threads("httpx-sync", machine, ns=(40, 80, 200, 400, 800), thread_ms=26.0, phases={"wait": lambda _: 25.0})
+    (only,) = judge(evidence(truth)).found
+    assert only.cause == "executor_saturated"
+    assert only.share.value == pytest.approx(1 - 8 / 20, abs=0.05)
 
 
 def test_threads_that_parse_certificates_are_not_too_few() -> None:

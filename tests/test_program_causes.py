@@ -22,12 +22,15 @@ from program_truths import (
     locked_beside,
     paced_and_polled,
     resolving,
+    starved,
 )
 
 from loopdiag.analysis.evidence import Evidence
+from loopdiag.analysis.slope import slope
 from loopdiag.causes import CAUSES, redirects, tls_handshake_cpu
+from loopdiag.causes.claims import Effect
 from loopdiag.causes.judging import Judgement, judge
-from loopdiag.causes.programs import bound
+from loopdiag.causes.programs import bound, of_growth
 from loopdiag.causes.special import steep_user
 from loopdiag.model.attribution import Attribution
 from loopdiag.model.ledger import Step
@@ -224,10 +227,82 @@ def test_a_poller_that_looks_ten_times_as_often_is_late_by_a_tenth() -> None:
 def test_what_runs_out_is_told_of_the_worst_trial() -> None:
     # three trials with forty errors each are forty in the worst of them, not a hundred and twenty
     spec = TrialSpec(id="t", arm=OWN, n=400, tier="bare", repetition=0, seed=1)
-    failed = tuple(TrialResult(spec=spec, status="failed", errors={"OSError: [Errno 24] Too many open files": 40}) for _ in range(3))
-    found = CAUSES["port_or_fd_exhaustion"].attribute(narrowed(exhausted(), counters={}, failed=failed))
+    failed = tuple(TrialResult(spec=spec, status="failed", errors={"OSError: [Errno 24] Too many open files": 400}) for _ in range(3))
+    found = CAUSES["port_or_fd_exhaustion"].attribute(narrowed(exhausted(), failed=failed))
     assert isinstance(found, Attribution)
-    assert [figure.value for figure in found.evidence[:2]] == [40, 0.1]
+    assert [figure.value for figure in found.evidence[:2]] == [400, 1]
+
+
+@pytest.mark.parametrize("computing_ms", [0.0, 0.5, 2.0])
+def test_what_ran_out_holds_the_time_that_was_waited_for_it(computing_ms: float) -> None:
+    # the share is that of the sleeps after which attempts are made again, whatever else grows
+    found = exhausted(computing_ms)
+    without = {n: [10.0 / 1e3 + computing_ms * n / 1e3 for _ in totals] for n, totals in found.points.items()}
+    less = slope(without)
+    assert less is not None
+    true = 1 - less.value / found.slope.value
+    share = next(each.share for each in judge(found).found if each.cause == "port_or_fd_exhaustion")
+    assert share.value == pytest.approx(true, abs=0.03)
+    assert share.low is not None
+    assert share.high is not None
+    assert share.low < true <= share.high
+    assert share.high - share.low < 0.6
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"counters": {}}, "400 attempts found no descriptor (N = 400)"),
+        ({"counters": {"exhausted.descriptors": 95}}, "96 attempts failed before they were sent"),
+        ({"timelines": tuple(semaphored(n, 2).timeline() for n in NS)}, "0 attempts failed before they were sent"),
+        ({"timelines": (starved(64),)}, "one N"),
+    ],
+    ids=["the trials failed", "others fail too", "no attempt is seen to fail", "one N"],
+)
+def test_what_ran_out_has_no_size_where_its_waits_are_not_told(parts: dict[str, object], why: str) -> None:
+    # what failed for another reason, or was not seen, leaves the share unknown, and a number would be invented
+    spec = TrialSpec(id="t", arm=OWN, n=400, tier="bare", repetition=0, seed=1)
+    failed = (TrialResult(spec=spec, status="failed", errors={"OSError: [Errno 24] Too many open files": 400}),)
+    answer = judge(narrowed(exhausted(), **{"failed": failed, **parts}))
+    assert "port_or_fd_exhaustion" not in {each.cause for each in answer.found}
+    assert why in answer.not_enough["port_or_fd_exhaustion"]
+
+
+def _twice() -> Evidence:
+    """Two timelines at each N, of equal totals."""
+    whole = planted("client_pacing")
+    twice = tuple(replace(line, trial=f"{line.trial}-{k}", repetition=k) for line in whole.timelines for k in (0, 1))
+    return narrowed(whole, timelines=twice)
+
+
+@pytest.mark.parametrize("by", [0.0, 0.01, 0.2, 0.4])
+def test_a_share_by_growth_is_as_sure_as_its_trials_agree(by: float) -> None:
+    # the interval holds the scatter of repeated timelines, and is never narrower than what would take the time's place
+    found = of_growth(_twice(), lambda line: 0.5 * line.total_ns / 1e6 * (1 + by * (2 * line.repetition - 1)), 0.2)
+    assert isinstance(found, Effect)
+    assert found.share.value == pytest.approx(0.5, abs=0.001)
+    assert found.share.low is not None
+    half = found.share.value - found.share.low
+    assert half >= 0.1 - 1e-9
+    assert (half > 0.101) == (by >= 0.2)
+
+
+def test_a_trial_that_takes_longer_does_not_blur_the_share_of_what_makes_it_longer() -> None:
+    # totals of one N that differ tenfold, and the part with them, leave the share as sure as it is
+    whole = planted("client_pacing")
+    late = tuple(replace(line, trial=f"{line.trial}-late", repetition=1, total_ns=10 * line.total_ns) for line in whole.timelines)
+    found = of_growth(narrowed(whole, timelines=(*whole.timelines, *late)), lambda line: 0.5 * line.total_ns / 1e6, 0.0)
+    assert isinstance(found, Effect)
+    assert (found.share.low, found.share.value, found.share.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_a_share_by_growth_has_no_interval_where_two_timelines_tell_it() -> None:
+    # a line through two points misses neither, whatever they scatter, so the cause is not named
+    whole = planted("client_pacing")
+    found = of_growth(narrowed(whole, timelines=whole.timelines[-2:]), lambda line: 0.5 * line.total_ns / 1e6, 0.2)
+    assert isinstance(found, Effect)
+    assert (found.share.low, found.share.high) == (None, None)
+    assert "two timelines" in (found.share.why or "")
 
 
 def test_a_redirect_holds_what_its_answer_takes_and_not_the_wait_for_a_turn() -> None:

@@ -88,14 +88,29 @@ def test_keeping_idle_connections_wakes_the_scan() -> None:
     assert run(replace(pool, keepalive=100, scan=0.0), 200).busy_s == pytest.approx(100 * 0.0014)
 
 
+def test_a_thread_goes_on_with_its_connection_at_once() -> None:
+    # tasks of a loop take one another's connections, so that a pool as large as is kept spends its time on passes; threads do not, and need no more CPU for it
+    tasks = Machine(
+        limit=100, keepalive=20, counts_all=True, workers=20, start=0.0005, finish=0.0006, scan=4e-7, think=(0.015, 0.025, 0.035)
+    )
+    threads = replace(tasks, blocking=True)
+    few, many = run(replace(threads, workers=8), 800), run(threads, 800)
+    assert (few.opened, many.opened) == (8, 20)
+    assert many.busy_s < 1.05 * few.busy_s
+    assert many.total_s == pytest.approx(few.total_s * 8 / 20, rel=0.1)
+    assert run(tasks, 800).scanned > 5 * many.scanned
+    assert run(replace(threads, workers=30), 800).opened > 700  # more than are kept: none is used again, as on a loop
+
+
 def test_connections_that_are_taken_or_closed_are_asked_for_again() -> None:
     # whoever loses an assigned connection gets another one: all requests end, and no more connections are open than the limit allows
     for keepalive in (0, 1, 5, 10, None):
         for reusable in (1, 3, None):
-            found = run(Machine(limit=10, keepalive=keepalive, counts_all=True, reusable=reusable, think=(0.01, 0.02)), 100)
-            assert found.in_flight <= 10
-            assert 10 <= found.opened <= 100
-            assert found.total_s < 100 * 0.02
+            machine = Machine(limit=10, keepalive=keepalive, counts_all=True, reusable=reusable, think=(0.01, 0.02))
+            for found in (run(machine, 100), run(replace(machine, blocking=True), 100)):
+                assert found.in_flight <= 10
+                assert 10 <= found.opened <= 100
+                assert found.total_s < 100 * 0.02
 
 
 @pytest.mark.parametrize(("reusable", "opened"), [(1, 40), (2, 20), (4, 10), (None, 10)])
@@ -134,6 +149,7 @@ machines = st.builds(
     limit=st.none() | st.integers(1, 30),
     keepalive=st.none() | st.integers(0, 30),
     counts_all=st.booleans(),
+    blocking=st.booleans(),
     reusable=st.none() | st.integers(1, 5),
     workers=st.none() | st.integers(1, 30),
     interval=st.none() | costs,

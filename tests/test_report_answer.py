@@ -81,7 +81,7 @@ def test_the_slope_reads_as_a_sum() -> None:
     [
         ([("loop/pool", 2.2), ("unexplained", 0.02)], "2.20 pool + 0.02 unexplained"),
         ([("loop/pool", 2.3), ("server", -0.08)], "2.30 pool − 0.08 server"),
-        ([("loop/dns", 1.0), ("dns", 1.22)], "1.00 dns (loop) + 1.22 dns"),
+        ([("loop/dns", 1.0), ("dns", 1.22)], "1.00 dns (client) + 1.22 dns"),
         ([("loop/pool", 2.19), ("loop/gc", 0.015), ("send", 0.015)], "2.19 pool + 0.03 in 2 smaller"),
         ([("loop/pool", 2.204), ("loop/gc", 0.016)], "2.20 pool + 0.02 gc"),
         ([("loop/pool", 2.219), ("loop/gc", 0.001), ("unexplained", 0.0)], "2.22 pool + 0.00 unexplained"),
@@ -110,6 +110,23 @@ def test_accounts_come_from_the_ledger_where_the_diagnosis_has_none() -> None:
     ledger = ArmLedger(arm=arm.arm, accounts=(Account(account="loop/pool", slope_ms=Estimate(value=3.0, low=2.0, high=4.0)),))
     (part,) = accounts.parts(replace(base, ledgers=(ledger,)), arm)
     assert (part.name, part.share, part.low, part.high, part.group) == ("pool", 0.75, 2.0, 4.0, "loop")
+
+
+@pytest.mark.parametrize(
+    ("loop", "said"),
+    [("asyncio", "loop"), ("uvloop", "loop"), ("trio", "loop"), *((name, "client") for name in ("sync", "threads", "processes", "own"))],
+)
+def test_what_ran_is_the_loops_only_where_there_is_one(loop: str, said: str) -> None:
+    # over the bar, and beside the critical path of each trial, which are one page's for arms with a loop and for those without
+    base = with_ledger(("loop/user", 1.8), ("server", 0.42))
+    arm = replace(base.diagnosis.arms[0], loop=loop)
+    line = next(each for each in base.timelines if each.arm == arm.arm)
+    ledger = ArmLedger(arm=arm.arm, trials=(answer_parts.trial_ledger(line),))
+    document = replace(base, diagnosis=replace(base.diagnosis, arms=(arm,)), ledgers=(ledger,))
+    assert lead_of(document).count(f"{said} 81 %") == 2  # on a wide page and on a narrow one
+    assert lead_of(document).count({"loop": "client", "client": "loop"}[said] + " 81 %") == 0
+    drawn = next(each for each in json.loads(embedded(document))["timelines"] if each["trial"] == line.trial)
+    assert drawn["path"]["inside"] == said
 
 
 def test_hops_are_told() -> None:

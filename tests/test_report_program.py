@@ -10,7 +10,7 @@ from loopdiag.model.document import Document
 from loopdiag.model.law import Estimate
 from loopdiag.model.program import RUNNER, Place, called
 from loopdiag.model.scenario import Arm, Program
-from loopdiag.report import FORMATS, content, har, html, naming, programs, text
+from loopdiag.report import FORMATS, accounts, content, har, html, naming, programs, text
 
 ARM = "program/own"
 ARGV = ("/home/me/.venv/bin/python", "/home/me/work/client.py", "{n}", "http://me:pw@127.0.0.1:80/a?token=1")
@@ -157,6 +157,9 @@ def test_t_is_told_as_what_it_is() -> None:
     )
     assert "of the process's" in programs.timed(measured())
     assert "it runs no event loop" in programs.timed(measured(span="process"))
+    for span, said in (("loop", "loop"), ("process", "client")):
+        document = measured(span=span)
+        assert accounts.inside(document, document.diagnosis.arms[0]) == said
 
 
 def test_a_scenarios_document_stays_as_it_is() -> None:

@@ -31,6 +31,7 @@ class Evidence:
         machine: the replay model, fitted; None where it does not reproduce the run.
         counters: what the instruments counted, at most over the arm's usable trials.
         missing: part → why it is absent.
+        architecture: of the machine on which it ran, as its kernel calls it ("x86_64", "aarch64"); None: not known.
         failed: trials of the arm that did not end well, or in which requests failed; warm-ups left out.
         seen: of a user's program, the client library and the loop that it was seen to use; `scenario` then holds the workload and the pool that were seen.
     """
@@ -51,6 +52,7 @@ class Evidence:
     missing: Mapping[str, str] = field(default_factory=dict)
     seen: Arm | None = None
     failed: tuple[TrialResult, ...] = ()
+    architecture: str | None = None
 
     @property
     def client(self) -> str:

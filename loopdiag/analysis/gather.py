@@ -88,7 +88,7 @@ def evidence_of(
             failed = tuple(
                 trial for trial in recording.trials if trial.spec.arm.name == arm.name and trial.spec.repetition >= 0 and not trial.usable
             )
-            found[arm.name] = with_parts(made, counters=_counters(mine), failed=failed)
+            found[arm.name] = with_parts(made, counters=_counters(mine), failed=failed, architecture=recording.environment.architecture)
     return found
 
 

@@ -76,6 +76,7 @@ def known(scenario: Scenario, arm: Arm) -> Machine:
         limit=limit,
         keepalive=keepalive,
         counts_all=own.counts_all,
+        blocking=blocking(arm.loop),
         workers=None if is_open else at_once(arm.loop, work.concurrency),
         interval=1 / work.rate_per_s if is_open and work.rate_per_s else None,
         streams=MANY_STREAMS if scenario.target.http == "2" else None,

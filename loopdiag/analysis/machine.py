@@ -14,6 +14,7 @@ class Machine:
         limit: connections at most; None: no limit.
         keepalive: idle connections kept at most; None: all.
         counts_all: the keep-alive bound counts every connection of the pool, as httpcore's does, instead of the idle ones.
+        blocking: calls block threads of their own: between two steps of the pool that wait for nothing no other call runs, as tasks of a loop do.
         reusable: requests that a connection may serve; None: any number (1: `Connection: close`).
         workers: requests under way at most before the client is asked; None: all at once.
         interval: between arrivals of an open loop; None: closed.
@@ -46,6 +47,7 @@ class Machine:
     limit: int | None = None
     keepalive: int | None = None
     counts_all: bool = False
+    blocking: bool = False
     reusable: int | None = None
     workers: int | None = None
     interval: float | None = None

@@ -2,7 +2,7 @@
 
 httpcore (1.0) makes a pass over its pool at each start and each end of a request.  It closes idle connections while there are more than `keepalive` of *all*
 kinds, asks the system of each idle one whether it is still there, and gives the first idle connection to *every* queued request: one of them
-sends on it, the others find it taken, and make another pass each.
+sends on it, the others find it taken, and make another pass each.  On a loop others' passes come in between, before it is taken; a thread goes on with it at once.
 """
 
 from bisect import bisect_left, insort
@@ -184,7 +184,9 @@ class ScanningPool(Pool):
     # a request takes two locks of its connection, and lets the loop go round at each; only then the connection is busy
 
     def _claim(self, i: int) -> None:
-        if self._locks[self._of[i]].enter(i):
+        if self.machine.blocking:
+            self._seize(i)
+        elif self._locks[self._of[i]].enter(i):
             self.loop.soon(self._check, i)
 
     def _check(self, i: int) -> None:
@@ -200,6 +202,11 @@ class ScanningPool(Pool):
         connection = self._of[i]
         if (after := self._states[connection].leave()) is not None:
             self.loop.soon(self._take, after)
+        self._seize(i)
+
+    def _seize(self, i: int) -> None:
+        """The connection is the request's, if it is idle still."""
+        connection = self._of[i]
         if not self._idle_still(connection):
             self._lose(i)
             return

@@ -1,8 +1,8 @@
 """Hypotheses with a handle, one file each: what would make T grow, how it shows, what to change to find out.
 
 A cause's module docstring is its page (title, symptom, evidence, remedy, sources), which the report and the docs render.
-`judging.py` asks them all; `claims.py`, `replays.py`, `sightings.py`, `lines.py`, `figures.py` and `changes.py` hold what all share, `concurrency.py`, `programs.py`,
-`reuse.py`, `pool_scan.py` and `special.py` what some do; `pages.py` reads their pages.
+`judging.py` asks them all; `claims.py`, `replays.py`, `sightings.py`, `lines.py`, `system_calls.py`, `figures.py` and `changes.py` hold what all share,
+`concurrency.py`, `programs.py`, `reuse.py`, `pool_scan.py` and `special.py` what some do; `pages.py` reads their pages.
 """
 
 from typing import Protocol

@@ -14,12 +14,13 @@ from dataclasses import replace
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.off_cpu import off_cpu_ms
 from loopdiag.causes.changes import change
-from loopdiag.causes.claims import Effect, claim, of_share, removed
+from loopdiag.causes.claims import Effect, claim, removed
 from loopdiag.causes.figures import figure
 from loopdiag.causes.gil_contention import contention
-from loopdiag.causes.lines import SLEEP, blocking_line
-from loopdiag.causes.programs import programmed
-from loopdiag.causes.sightings import line, over_n
+from loopdiag.causes.lines import blocking_line
+from loopdiag.causes.programs import of_growth, programmed
+from loopdiag.causes.sightings import over_n
+from loopdiag.causes.system_calls import SLEEP
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
 from loopdiag.model.law import NotEnough
@@ -46,7 +47,7 @@ class BlockingCall:
         top = max(blocked)
         if blocked[top] < LEAST_SHARE * totals[top] or contention(evidence) is not None:
             return None
-        effect = _effect(evidence, blocked, totals)
+        effect = _effect(evidence)
         if isinstance(effect, NotEnough):
             return effect
         lags = [timeline.lag for timeline in evidence.timelines if timeline.n == top and timeline.lag is not None]
@@ -68,17 +69,12 @@ class BlockingCall:
         return change(scenario, {"workload.plant.block_ms": 0.0})
 
 
-def _effect(evidence: Evidence, blocked: dict[int, float], totals: dict[int, float]) -> Effect | NotEnough:
+def _effect(evidence: Evidence) -> Effect | NotEnough:
     """By the replay or the ledger, which know what of it was on the critical path; else by the growth of the time itself, which holds everyone up."""
     known = removed(evidence, lambda machine: replace(machine, block=0.0), ACCOUNT)
     if isinstance(known, Effect) and known.share.value > 0:
         return known
-    ns = sorted(blocked)
-    if len(ns) < 2:
-        return NotEnough(why="the loop was held off the CPU, but timelines of one N do not tell how that grows")
-    whole = line(ns, [totals[n] for n in ns])
-    share = line(ns, [blocked[n] for n in ns]) / whole if whole > 0 else 0.0
-    return of_share(evidence, share, DOUBT * abs(share))
+    return of_growth(evidence, off_cpu_ms, DOUBT)
 
 
 CAUSE = BlockingCall()

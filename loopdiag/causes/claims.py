@@ -106,10 +106,15 @@ def of_accounts(evidence: Evidence, *accounts: str) -> Effect | NotEnough:
         return NotEnough(why=f"nothing to take its share from: {why}")
     if slope.value <= 0:
         return NotEnough(why="the total does not grow")
-    share = share_of(ledger.trials, evidence.points, accounts) or _of_slopes(evidence, accounts)
+    return with_doubt(evidence, share_of(ledger.trials, evidence.points, accounts) or _of_slopes(evidence, accounts), LEDGER_DOUBT)
+
+
+def with_doubt(evidence: Evidence, share: Estimate, doubt: float) -> Effect:
+    """The effect of removing a share that was measured: with its own interval, but none that is narrower than the relative doubt; without one where it has none."""
     if share.low is None or share.high is None:
-        return Effect(predicted=Estimate(value=slope.value * (1 - share.value), unit=UNIT, why=share.why), share=share)
-    return of_share(evidence, share.value, max((share.high - share.low) / 2, LEDGER_DOUBT * abs(share.value)))
+        left = evidence.slope.value * (1 - share.value)
+        return Effect(predicted=Estimate(value=left, unit=UNIT, why=share.why), share=share)
+    return of_share(evidence, share.value, max((share.high - share.low) / 2, doubt * abs(share.value)))
 
 
 def _of_slopes(evidence: Evidence, accounts: Sequence[str]) -> Estimate:

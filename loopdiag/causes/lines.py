@@ -7,10 +7,10 @@ from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.program_seen import Stalled
 from loopdiag.causes.programs import observed, waiting
 from loopdiag.causes.sightings import code_share
+from loopdiag.causes.system_calls import SLEEP, named
 from loopdiag.model.flame import TopRow
 from loopdiag.model.program import Place
 
-SLEEP = "time.sleep"
 #: what a blocked line calls, by the line's text
 CALLS = (
     (r"\btime\.sleep\(|(?<![.\w])sleep\(", SLEEP),
@@ -31,11 +31,6 @@ FILES = (
     (r"(^|/)(sqlite3|psycopg2?|pymysql|MySQLdb)/", "database"),
     (r"(^|/)(threading|concurrent/futures/_base)\.py$", "waiting for a thread"),
 )
-#: and by the number of the system call on x86-64 Linux
-SYSCALLS = {
-    0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 23: "select", 35: SLEEP, 42: "connect", 44: "send", 45: "recv", 46: "send", 47: "recv",
-    61: "wait4 (subprocess)", 74: "fsync", 75: "fsync", 202: "futex", 230: SLEEP, 247: "wait4 (subprocess)", 270: "select", 271: "poll",
-}  # fmt: skip
 #: calls of any client on blocking sockets, whose name is told where it was seen
 NETWORK = frozenset({"connect/recv", "connect/recv (HTTP)", "connect", "recv", "send", "poll", "select", "read"})
 BLOCKING = frozenset({"requests", "urllib3", "http.client"})
@@ -91,7 +86,7 @@ def blocking_line(evidence: Evidence) -> tuple[Place | None, str]:
     if not found:
         return None, ""
     worst = max(found, key=lambda each: each.blocked_ns or 0)
-    call = _call(worst)
+    call = _call(worst, evidence.architecture)
     return worst.place, f"connect/recv ({evidence.client})" if call in NETWORK and evidence.client in BLOCKING else call
 
 
@@ -100,12 +95,12 @@ def _stalls(evidence: Evidence) -> tuple[Stalled, ...]:
     return views.stalled(timeline) if timeline is not None else ()
 
 
-def _call(stall: Stalled) -> str:
+def _call(stall: Stalled, architecture: str | None) -> str:
     texts = [place.text for place in (stall.place, stall.leaf) if place is not None]
     by_text = _named(CALLS, *texts)
     if by_text:
         return by_text
-    return (_named(FILES, _path(stall.leaf)) if stall.leaf is not None else "") or SYSCALLS.get(stall.syscall, "")
+    return (_named(FILES, _path(stall.leaf)) if stall.leaf is not None else "") or named(stall.syscall, architecture)
 
 
 def computing_line(evidence: Evidence) -> Place | None:

@@ -1,19 +1,19 @@
 """What causes share that live in a user's own program: which of its primitives holds requests back, its lines, and shares by how a time grows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from loopdiag.analysis import program_views as views
+from loopdiag.analysis.distributions import student_quantile
 from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.loop_time import LoopTime
 from loopdiag.analysis.occupancy import union
-from loopdiag.causes.claims import Effect, of_share
-from loopdiag.causes.sightings import line, over_n
-from loopdiag.model.law import NotEnough
+from loopdiag.causes.claims import Effect, of_share, with_doubt
+from loopdiag.model.law import Estimate, NotEnough
 from loopdiag.model.program import WAITS, Place
-from loopdiag.model.timeline import Timeline
+from loopdiag.model.timeline import Attempt, Timeline
 
 Kind = Literal["serial", "lock", "semaphore", "workers", "executor", "barrier"]
 
@@ -155,24 +155,66 @@ def waiting(timeline: Timeline, *kinds: str) -> tuple[int, Place | None]:
     return count, views.place(timeline, max(known, key=spent.__getitem__)) if known else None
 
 
+def put_off_ms(timeline: Timeline, failed: Callable[[Attempt], bool]) -> float | None:
+    """How long the loop sat idle while a request that had failed waited to be made again, by the client or by the task that made it, in ms.
+
+    None: the loop, or what made the requests, was not observed.
+    """
+    loop = LoopTime.of(timeline)
+    activity = timeline.activity
+    if activity is None or not loop.seen:
+        return None
+    tasks = {request: task for request, task in zip(activity.requests.request, activity.requests.task, strict=True) if task}
+    last: dict[int, Attempt] = {}
+    spans = []
+    for attempt in sorted((each for each in timeline.attempts if each.phases), key=lambda each: each.phases[0].end_ns):
+        maker = tasks.get(attempt.request, -attempt.request)
+        before = last.get(maker)
+        if before is not None and failed(before):
+            spans.append((before.phases[-1].end_ns, _sent(attempt)))
+        last[maker] = attempt
+    return sum(loop.slept_in(*span) for span in union(spans)) / 1e6
+
+
+def _sent(attempt: Attempt) -> int:
+    """When the attempt was on its way; what its task waited for before is none of its own."""
+    return attempt.stamps.get("enqueued", attempt.stamps.get("send_start", attempt.phases[0].end_ns))
+
+
 def of_growth(evidence: Evidence, measure: Callable[[Timeline], float | None], doubt: float) -> Effect | NotEnough:
     """The share of the slope by which a time that holds everybody up grows, in the timeline trials.
 
     Args:
         evidence: of the arm.
         measure: of one timeline, in ms.
-        doubt: relative, of the share.
+        doubt: relative, of the share; the least that its interval is to either side, since what would take the time's place is not in the trials' scatter.
     """
-    found = over_n(evidence.timelines, measure)
-    totals = over_n(evidence.timelines, lambda timeline: timeline.total_ns / 1e6)
-    ns = sorted(found)
-    if len(ns) < 2:
+    found = [(line.n, value, line.total_ns / 1e6) for line in evidence.timelines if (value := measure(line)) is not None]
+    if len({n for n, _, _ in found}) < 2:
         return NotEnough(why="timelines of one N do not tell how that grows")
-    whole = line(ns, [totals[n] for n in ns])
-    if whole <= 0 or evidence.slope.value <= 0:
+    share = _growing_with(found)
+    if share is None or evidence.slope.value <= 0:
         return NotEnough(why="the total does not grow")
-    share = min(1.0, line(ns, [found[n] for n in ns]) / whole)
-    return of_share(evidence, share, doubt * abs(share))
+    return with_doubt(evidence, share, doubt)
+
+
+def _growing_with(trials: Sequence[tuple[int, float, float]]) -> Estimate | None:
+    """How much of what one more request adds to the total is the part's, by trials as (N, part, total); None: it adds nothing.
+
+    The interval is that of a line through parts and totals of the same trials, with N as the instrument: a trial that takes longer, and its part with it, does not
+    blur the share.  Two trials have no interval.
+    """
+    count = len(trials)
+    ns, parts, totals = ([each - sum(column) / count for each in column] for column in zip(*trials, strict=True))
+    part, total = (sum(n * each for n, each in zip(ns, column, strict=True)) for column in (parts, totals))
+    if total <= 0:
+        return None
+    share = min(1.0, part / total)
+    if count < 3:
+        return Estimate(value=share, why="two timelines do not tell how far trials scatter")
+    missed = sum((part_of - part / total * whole) ** 2 for part_of, whole in zip(parts, totals, strict=True)) / (count - 2)
+    half = student_quantile(count - 2) * (missed * sum(n * n for n in ns)) ** 0.5 / total
+    return Estimate(value=share, low=share - half, high=share + half)
 
 
 def within(evidence: Evidence, part: float, doubt: float) -> Effect:

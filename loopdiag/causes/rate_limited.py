@@ -10,15 +10,14 @@ Sources: RFC 6585, section 4; RFC 9110, section 10.2.3
 """
 
 from dataclasses import replace
+from functools import partial
 
 from loopdiag.analysis.evidence import Evidence
-from loopdiag.analysis.loop_time import LoopTime
 from loopdiag.analysis.machine import Machine
-from loopdiag.analysis.occupancy import union
 from loopdiag.causes.changes import change
 from loopdiag.causes.claims import claim, removed
 from loopdiag.causes.figures import figure
-from loopdiag.causes.programs import of_growth, programmed
+from loopdiag.causes.programs import of_growth, programmed, put_off_ms
 from loopdiag.causes.sightings import busy_figures, over_n
 from loopdiag.model.attribution import Attribution, Intervention
 from loopdiag.model.diagnosis import Side
@@ -47,7 +46,7 @@ class RateLimited:
             return None
         effect = removed(evidence, _admitting, "sleep")
         if programmed(evidence) and evidence.machine is None:
-            effect = of_growth(evidence, _put_off_ms, DOUBT)
+            effect = of_growth(evidence, partial(put_off_ms, failed=_is_refused), DOUBT)
         if isinstance(effect, NotEnough):
             return effect
         figures = [
@@ -68,34 +67,12 @@ class RateLimited:
         )
 
 
+def _is_refused(attempt: Attempt) -> bool:
+    return attempt.status in REFUSALS
+
+
 def _refused(timeline: Timeline) -> float:
-    return float(sum(attempt.status in REFUSALS for attempt in timeline.attempts))
-
-
-def _put_off_ms(timeline: Timeline) -> float | None:
-    """How long the loop sat idle while a request that was refused waited to be made again, by the client or by the task that made it, in ms.
-
-    It is held to the same trial's total: whether a bucket of requests runs dry differs from trial to trial, and a second or none goes with it.
-    """
-    loop = LoopTime.of(timeline)
-    activity = timeline.activity
-    if activity is None or not loop.seen:
-        return None
-    tasks = {request: task for request, task in zip(activity.requests.request, activity.requests.task, strict=True) if task}
-    last: dict[int, Attempt] = {}
-    spans = []
-    for attempt in sorted((each for each in timeline.attempts if each.phases), key=lambda each: each.phases[0].end_ns):
-        maker = tasks.get(attempt.request, -attempt.request)
-        before = last.get(maker)
-        if before is not None and before.status in REFUSALS:
-            spans.append((before.phases[-1].end_ns, _sent(attempt)))
-        last[maker] = attempt
-    return sum(loop.slept_in(*span) for span in union(spans)) / 1e6
-
-
-def _sent(attempt: Attempt) -> int:
-    """When the attempt was on its way; what its task waited for before is none of its own."""
-    return attempt.stamps.get("enqueued", attempt.stamps.get("send_start", attempt.phases[0].end_ns))
+    return float(sum(map(_is_refused, timeline.attempts)))
 
 
 def _admitting(machine: Machine) -> Machine:

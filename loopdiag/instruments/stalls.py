@@ -37,6 +37,8 @@ SHARE = 8  # of the time that an iteration has lasted, before it is looked at ag
 AT_ONCE_NS, PART_OF_CPU, PART_OF_TIME = 2_000_000, 300, 200
 REST_NS = 250_000_000  # nobody is out of sight for longer, whatever it cost
 LATE_NS = 3_000_000  # whoever wakes up later than that has waited for the interpreter's lock
+#: a program of 32 bits has numbers of its own for system calls, which the name of the machine's architecture does not tell
+WIDE = sys.maxsize > MASK
 SAME_NS = 1_000_000  # two readings of when one iteration began differ by less
 
 pack_into = struct.Struct("<Q8I").pack_into  # of schema.STALL
@@ -87,7 +89,7 @@ def _told_by_kernel(folder: str) -> "tuple[bool, int]":
         word = _read(folder + "syscall").split()[0]
     except (OSError, IndexError):  # a kernel that does not tell the call
         return _read(folder + "stat").rpartition(b") ")[2][:1] == b"R", 0
-    return word == b"running", int(word) + 1 & MASK if word.isdigit() else 0
+    return word == b"running", int(word) + 1 & MASK if WIDE and word.isdigit() else 0
 
 
 def _read(path: str) -> bytes:

@@ -9,9 +9,9 @@ from loopdiag.model.value import Value
 
 #: account → what it is charged with; the loop's own time is split by class of code
 ACCOUNTS: dict[str, str] = {
-    **{f"loop/{code}": f"the event loop ran: {what}" for code, what in CLASSES.items()},
-    "loop/run-queue": "the loop's thread was ready, and waited for a core",
-    "loop/off-cpu": "a callback held the loop's thread off the CPU: a blocking call, or the GIL",
+    **{f"loop/{code}": f"the client ran: {what}" for code, what in CLASSES.items()},
+    "loop/run-queue": "the client's thread was ready, and waited for a core",
+    "loop/off-cpu": "the client's thread was off the CPU in the midst of its work: a blocking call, or the GIL",
     "dns": "looking the name up",
     "connect": "setting TCP up",
     "ssl": "the TLS handshake, as far as the peer and the network took",

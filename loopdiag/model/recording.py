@@ -7,6 +7,7 @@ from loopdiag.model.scenario import Arm, Scenario
 from loopdiag.model.value import Value
 
 SCHEMA = "loopdiag/run/1"
+SYSTEM_WORDS = 3  # of `Environment.system`
 
 Tier = Literal["bare", "timeline", "profile", "calls"]
 Status = Literal["ok", "failed", "timeout", "crashed", "interrupted", "repeated"]
@@ -85,7 +86,7 @@ class Skipped(Value, frozen=True, kw_only=True):
 class Environment(Value, frozen=True, kw_only=True):
     """The machine and its software, as far as they bear on the measurement."""
 
-    system: str
+    system: str  # its name, release and architecture, with a blank between them
     python: str
     cpu: str
     cores: int
@@ -99,6 +100,12 @@ class Environment(Value, frozen=True, kw_only=True):
     steal_share: float | None = None  # of all CPU time during the run
     versions: dict[str, str] = {}
     notes: tuple[str, ...] = ()
+
+    @property
+    def architecture(self) -> str | None:
+        """Of the machine, as its kernel calls it ("x86_64", "aarch64"); None: not known."""
+        words = self.system.split(" ")
+        return words[-1] or None if len(words) == SYSTEM_WORDS else None
 
 
 class Recording(Value, frozen=True, kw_only=True):

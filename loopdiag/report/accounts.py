@@ -9,12 +9,15 @@ from loopdiag.model.document import Document
 from loopdiag.model.ledger import ACCOUNTS, ArmLedger
 from loopdiag.model.value import Value
 from loopdiag.report import format as fmt
+from loopdiag.report import programs
 
 Group = Literal["loop", "outside", "unexplained"]
 
 NAMED = 0.01  # of the slope: smaller parts are summed up in the sentence, and so are those that would be rounded to 0
 APART = 0.005  # of the slope, by which parts may miss it before the sentence says so
 THREAD_WAITS = frozenset({"loop/run-queue", "loop/off-cpu"})  # the loop's, but its thread did not run
+#: what the scenario calls the loop of an arm that has none, or one of its client's own
+NO_LOOP = frozenset({"sync", "threads", "processes", "own"})
 #: what a hop of the critical path goes through
 VIAS = {
     "pool": "the pool", "worker": "a worker", "connection": "a connection's opener", "stream": "a stream", "schedule": "the schedule",
@@ -50,9 +53,15 @@ def waits(account: str) -> bool:
 
 
 def name_of(account: str) -> str:
-    """The account as it is shown: the loop's by their class alone, unless something outside has the same name."""
+    """The account as it is shown: the client's by their class alone, unless something outside has the same name."""
     short = account.removeprefix("loop/")
-    return fmt.clean(f"{short} (loop)" if short != account and short in ACCOUNTS else short)
+    return fmt.clean(f"{short} (client)" if short != account and short in ACCOUNTS else short)
+
+
+def inside(document: Document, arm: ArmDiagnosis | None) -> str:
+    """What the group "loop" is called in an arm: in one without an event loop it is all that the client did."""
+    looped = arm is None or (arm.loop not in NO_LOOP and not programs.unlooped(document))
+    return "loop" if looped else "client"
 
 
 def meaning(account: str) -> str:

@@ -12,7 +12,7 @@ from loopdiag.report.page_parts import bullets, needs_script, section, table
 
 LEAD = (
     "Every instant of a trial is charged to one account, along the critical path; the slopes of the accounts add up to the slope of the total. "
-    "Solid: the loop ran. Hatched: it waited."
+    "Solid: the client ran. Hatched: it waited."
 )
 OVER_N = "The same accounts over N, of the total or a request; each stands on the one before it."
 
@@ -45,7 +45,7 @@ def ledger(document: Document, arm: ArmDiagnosis) -> Markup:
     if not shown:
         return tag("p", f"No ledger: {accounts.why_none(document, arm)}.", class_="lead")
     said = accounts.equation(document, arm) or "The accounts of the slope"
-    drawn = bar(shown, arm.slope_ms, said)
+    drawn = bar(shown, arm.slope_ms, said, accounts.inside(document, arm))
     return join((drawn or tag("p", "No account grows with N.", class_="lead"), tag("p", said, class_="equation")))
 
 

@@ -20,8 +20,8 @@ KNOWN = 0.02  # of the bar: narrower parts have their interval in the list only
 SHOWN = 0.005  # of the slope: smaller parts are counted in the list, not named
 
 
-def bar(shown: Sequence[Part], slope: Estimate | None, said: str) -> Markup | None:
-    """The bar with its list; None where nothing grows. What shrinks with N has no place in a stack and stands in the list."""
+def bar(shown: Sequence[Part], slope: Estimate | None, said: str, inside: str = "loop") -> Markup | None:
+    """The bar with its list, the loop's group under the name `inside`; None where nothing grows. What shrinks with N has no place in a stack and stands in the list."""
     grows = [p for p in shown if p.slope_ms > 0]
     whole = sum(p.slope_ms for p in grows)
     if not grows or whole <= 0:
@@ -41,7 +41,9 @@ def bar(shown: Sequence[Part], slope: Estimate | None, said: str) -> Markup | No
     if slope is not None and slope.low is not None and slope.high is not None:
         lanes.add(slope.low / scale, slope.high / scale, "total")
     high = str(WHISKERS + LANE * len(lanes.used))
-    made = tag("svg", *brackets(grows, scale, whole), *drawn, *lanes.drawn, class_="ledger", height=high, role="img", aria_label=said)
+    made = tag(
+        "svg", *brackets(grows, scale, whole, inside), *drawn, *lanes.drawn, class_="ledger", height=high, role="img", aria_label=said
+    )
     return join((made, listing(shown, whole)))
 
 
@@ -66,11 +68,11 @@ class Lanes:
         self.drawn.append(tag("g", line, *ends, class_=f"whisker {kind}"))
 
 
-def brackets(grows: Sequence[Part], scale: float, whole: float) -> Iterable[Markup]:
-    """Loop, outside and unexplained above their parts, with their shares."""
+def brackets(grows: Sequence[Part], scale: float, whole: float, inside: str) -> Iterable[Markup]:
+    """Loop (or what it is called), outside and unexplained above their parts, with their shares."""
     at = 0.0
-    for name, total in accounts.group_sums(grows):
-        wide = total / scale
+    for group, total in accounts.group_sums(grows):
+        wide, name = total / scale, inside if group == "loop" else group
         texts = [
             (fitting(wide * width, f"{name} {fmt.percent(total / whole)}", name), kind)
             for width, kind in ((WIDE, "wide"), (THIN, "narrow"))

@@ -15,6 +15,7 @@ from loopdiag.model.events import PHASES
 from loopdiag.model.law import Law
 from loopdiag.model.ledger import ACCOUNTS, TrialLedger
 from loopdiag.model.timeline import Attempt, Connection, Timeline
+from loopdiag.report import accounts
 from loopdiag.report.accounts import name_of, waits
 from loopdiag.report.format import clean, law_form, words
 from loopdiag.report.page_answer import account_columns
@@ -50,12 +51,16 @@ def embedded(document: Document) -> str:
     """The data as JSON that may stand in a script element: no `<` is left in it."""
     shown, left_out = choose(document)
     names, single, found = list(PHASES), singly(shown), paths(document)
+    inside = {arm.arm: accounts.inside(document, arm) for arm in document.diagnosis.arms}
     content = {
         "arms": [columns for arm in document.diagnosis.arms for columns in arm_columns(document.diagnosis.arms, arm)],
         "accounts": [{"name": name_of(name), "hatched": waits(name), "meaning": text} for name, text in ACCOUNTS.items()],
         "ledgers": account_columns(document),
         "phases": [{"name": n, "kind": PHASES[n][0], "meaning": PHASES[n][1], "colour": PHASE_COLOURS[n]} for n in names],
-        "timelines": [timeline_columns(line, names, single=k in single, path=found.get(line.trial)) for k, line in enumerate(shown)],
+        "timelines": [
+            timeline_columns(line, names, single=k in single, path=found.get(line.trial), inside=inside.get(line.arm, "loop"))
+            for k, line in enumerate(shown)
+        ],
         "leftOut": left_out,
         "flames": flame_columns(document),
     }
@@ -97,8 +102,10 @@ def law_columns(law: Law, points: tuple[Point, ...]) -> dict[str, Any]:
     }
 
 
-def timeline_columns(line: Timeline, phase_names: list[str], *, single: bool = True, path: TrialLedger | None = None) -> dict[str, Any]:
-    """One trial; rows are attempts by start; `single`: the loop's iterations one by one; `path`: its critical path."""
+def timeline_columns(
+    line: Timeline, phase_names: list[str], *, single: bool = True, path: TrialLedger | None = None, inside: str = "loop"
+) -> dict[str, Any]:
+    """One trial; rows are attempts by start; `single`: the loop's iterations one by one; `path`: its critical path, with what the loop is called there."""
     rows = sorted(line.attempts, key=start_ns)
     flags = sorted({flag for row in rows for flag in row.flags})
     shapes = Shapes(phase_names)
@@ -129,7 +136,7 @@ def timeline_columns(line: Timeline, phase_names: list[str], *, single: bool = T
         "times": packed(step for row in rows for step in phase_steps(row)),
         "stamps": stamp_columns({clean(name): at for name, at in row.stamps.items()} for row in rows),
         "connections": connection_columns(line.connections),
-        "path": path_columns(path),
+        "path": path_columns(path, inside),
         "rows": len(rows),
     }
     return made | {"shapes": list(shapes.seen)} | track_columns(line, single=single)

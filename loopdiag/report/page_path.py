@@ -18,8 +18,8 @@ def paths(document: Document) -> dict[str, TrialLedger]:
     return {ledger.trial: ledger for ledger in found if 0 < len(ledger.steps) <= MOST_STEPS}
 
 
-def path_columns(ledger: TrialLedger | None) -> dict[str, Any] | None:
-    """Ends as steps, account numbers (`LOOP`: the loop's), requests (0: none; else one more than its number), own code or not, hops."""
+def path_columns(ledger: TrialLedger | None, inside: str = "loop") -> dict[str, Any] | None:
+    """Ends as steps, account numbers (`LOOP`: the loop's), requests (0: none; else one more than its number), own code or not, hops, and what the loop is called."""
     if ledger is None or not ledger.steps:
         return None
     steps = [step for step in ledger.steps if micros(step.end_ns) > micros(step.start_ns) or step.via]
@@ -35,6 +35,7 @@ def path_columns(ledger: TrialLedger | None) -> dict[str, Any] | None:
         "via": column([vias.index(step.via) for step in steps]),
         "vias": vias,
         "hops": ledger.hops,
+        "inside": inside,
     }
 
 

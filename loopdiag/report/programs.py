@@ -59,7 +59,7 @@ def seen(document: Document) -> str:
         return ""
     version = arm.versions.get(arm.client, "")
     library = "" if arm.client in UNSEEN else f"{arm.client} {version}".rstrip()
-    loop = "" if arm.loop in UNSEEN or _span(document) == "process" else arm.loop
+    loop = "" if arm.loop in UNSEEN or unlooped(document) else arm.loop
     python = f"CPython {arm.versions['python']}" if arm.versions.get("python") else ""
     return fmt.clean(", ".join(filter(None, (" on ".join(filter(None, (library, loop))), python))))
 
@@ -74,9 +74,14 @@ def timed(document: Document) -> str:
     """What T is of."""
     if not is_program(document):
         return LIVE
-    if _span(document) == "process":
+    if unlooped(document):
         return "T: the program's first line to its end, bare trials; it runs no event loop."
     return f"T: start of the program's first event loop to the end of its last one, bare trials{_of_process(document)}."
+
+
+def unlooped(document: Document) -> bool:
+    """Whether it is a program that runs no event loop."""
+    return is_program(document) and _span(document) == "process"
 
 
 def _span(document: Document) -> str:

@@ -1,4 +1,4 @@
-"""The ledgers for print: each arm's slope as a stacked bar, the loop's accounts solid, waits hatched, with the interval of the whole."""
+"""The ledgers for print: each arm's slope as a stacked bar, the client's accounts solid, waits hatched, with the interval of the whole."""
 
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,7 @@ def legend(figure: "Figure", used: list[str]) -> None:
         handles=patches,
         loc="outside lower left",
         ncols=min(6, max(1, len(patches))),
-        title="loop's code solid, waits hatched",
+        title="the client's code solid, waits hatched",
         alignment="left",
         fontsize=8,
     )

@@ -137,8 +137,8 @@ Object.assign(Waterfall.prototype, {
     const { path } = this.line;
     const whole = path.end[path.count - 1] - path.begin[0] || 1;
     const ready = path.end.reduce((sum, end, k) => sum + (at(path.account, k) === LOOP_ACCOUNT && !at(path.own, k) ? end - path.begin[k] : 0), 0);
-    const entries = pathSums(this.line).map(([account, sum]) => this.pathEntry(account, `${account === LOOP_ACCOUNT ? "loop" : this.accounts[account].name} ${percent(sum / whole)}`));
-    if (ready) entries.push(this.pathEntry(LOOP_ACCOUNT, `thin: ready, the loop ran others, ${percent(ready / whole)}`, true));
+    const entries = pathSums(this.line).map(([account, sum]) => this.pathEntry(account, `${account === LOOP_ACCOUNT ? path.inside : this.accounts[account].name} ${percent(sum / whole)}`));
+    if (ready) entries.push(this.pathEntry(LOOP_ACCOUNT, `thin: ready, the ${path.inside} ran others, ${percent(ready / whole)}`, true));
     const vias = path.vias.filter(Boolean);
     if (vias.length) entries.push(make("span", {}, make("span", { class: "hop" }, "↓"), `hop: ${vias.join(", ")}`));
     key.replaceChildren(...entries);
