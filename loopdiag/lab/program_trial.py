@@ -100,7 +100,8 @@ class ProgramBench:
         try:
             env = environment(job, folder, hold)
             if self._null is not None:
-                env[VARIABLE_OF_NULL], self._null.missed = str(self._null.port), 0
+                env[VARIABLE_OF_NULL] = str(self._null.port)
+                self._null.begin()
             return ProgramRun(argv, env, program.cwd, folder)
         except OSError as error:
             raise InputError(f"{argv[0]}: cannot be run: {error.strerror or error}") from error
