@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from loopdiag.errors import InputError, LoopdiagError
+from loopdiag.errors import InputError, LoopdiagError, keeping
 from loopdiag.options import parse
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             complain(fault)
         return error.exit_code
-    except KeyboardInterrupt:
-        complain("interrupted")
+    except KeyboardInterrupt as asked:
+        complain(": ".join(("interrupted", *asked.args)))
         return INTERRUPTED
     except BrokenPipeError:
         _silence(sys.stdout)
@@ -92,16 +92,17 @@ def _answer(folder: Path, arguments: argparse.Namespace, gates: list) -> int:  #
     """Diagnose what was recorded, verify, report, judge."""
     from loopdiag import pipeline
 
-    document = pipeline.verify(folder, progress=_progress(quiet=arguments.quiet), live=arguments.live)
-    page = pipeline.report(document, folder)
-    if getattr(arguments, "json", None) is not None:
-        pipeline.write_diagnosis(document.diagnosis, arguments.json)
-    _print(document)
-    say(f"\nreport: {page}")
-    if pipeline.interrupted(document, folder):
-        return INTERRUPTED
-    pipeline.require_usable(document, folder)
-    return _judge(gates, document.diagnosis)
+    with keeping(folder):
+        document = pipeline.verify(folder, progress=_progress(quiet=arguments.quiet), live=arguments.live)
+        _print(document)  # first: it needs no room on a disk
+        page = pipeline.report(document, folder)
+        if getattr(arguments, "json", None) is not None:
+            pipeline.write_diagnosis(document.diagnosis, arguments.json)
+        say(f"\nreport: {page}")
+        if pipeline.interrupted(document, folder):
+            return INTERRUPTED
+        pipeline.require_usable(document, folder)
+        return _judge(gates, document.diagnosis)
 
 
 def _pass_on(number: int, piece: bytes) -> None:

@@ -1,5 +1,9 @@
 """What can go wrong in the user's terms: what happened, where, what would be right; an exit code each."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class LoopdiagError(Exception):
     """An error that the command line prints as plain lines, one a fault, and turns into its exit code."""
@@ -33,3 +37,17 @@ class TargetDied(LoopdiagError):
     """The embedded target's process ended while it was needed."""
 
     exit_code = 3
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[None]:
+    """An interrupt inside says where what was measured is kept."""
+    try:
+        yield
+    except KeyboardInterrupt as asked:
+        raise KeyboardInterrupt(goes_on(folder)) from asked
+
+
+def goes_on(folder: Path) -> str:
+    """What can be done with a run that did not come to its report."""
+    return f"what was measured is in {folder}, and 'loopdiag report {folder}' goes on from there"

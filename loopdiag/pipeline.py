@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from loopdiag.errors import InputError, NothingMeasured
+from loopdiag.errors import InputError, NothingMeasured, goes_on
 from loopdiag.model.diagnosis import Diagnosis
 from loopdiag.model.document import Document
 from loopdiag.model.scenario import Scenario
@@ -176,7 +176,9 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{error.filename2 or error.filename or folder}: cannot be written: {error.strerror or error}") from error
+        raise InputError(
+            f"{error.filename2 or error.filename or folder}: cannot be written: {error.strerror or error}; {goes_on(folder)} when it can be"
+        ) from error
 
 
 def compare(before: Path, after: Path) -> Diagnosis:

@@ -1,5 +1,7 @@
 """What the tests of a user's own program share: small programs, and one trial of one of them."""
 
+import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -88,3 +90,11 @@ def tried(folder: Path, argv: list[str], *, bench: ProgramBench | None = None, *
 def python(*words: object) -> list[str]:
     """A command line of this Python."""
     return [sys.executable, *map(str, words)]
+
+
+def typed(*words: str, cwd: Path) -> "subprocess.CompletedProcess[bytes]":
+    """`loopdiag exec` with these words, in a process of its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LOOPDIAG_")}
+    return subprocess.run(
+        [sys.executable, "-m", "loopdiag", "exec", *words], cwd=cwd, env=env, capture_output=True, timeout=200, check=False
+    )

@@ -1,7 +1,6 @@
 """`loopdiag exec` as it is typed: what passes through, what is told, and with which exit code."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,19 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from exec_parts import AIOHTTP, script, target
+from exec_parts import AIOHTTP, script, target, typed
 
 from loopdiag.cli import main
 from loopdiag.lab import store
 from loopdiag.options import parse
-
-
-def typed(*words: str, cwd: Path) -> "subprocess.CompletedProcess[bytes]":
-    """The command line in a process of its own."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("LOOPDIAG_")}
-    return subprocess.run(
-        [sys.executable, "-m", "loopdiag", "exec", *words], cwd=cwd, env=env, capture_output=True, timeout=200, check=False
-    )
 
 
 def test_a_program_is_run_and_diagnosed(tmp_path: Path) -> None:
@@ -98,6 +89,10 @@ def test_a_program_that_cannot_be_observed_ends_it_at_once(tmp_path: Path) -> No
         (["exec", "--"], "no program: give its command line after --"),
         (["exec", "--", "python", "client.py"], "{n} stands nowhere in the program's command line"),
         (["exec", "--", "no-such-program-here", "{n}"], "no-such-program-here: no such program on the PATH"),
+        (["exec", "--", "pypy9.9", "client.py", "{n}"], "pypy9.9: no such program on the PATH"),
+        (["exec", "--", "client.py", "{n}"], "client.py: no such program on the PATH; run it with its interpreter: python client.py …"),
+        (["exec", "--", "./gone", "{n}"], "./gone: no such file; expected a program"),
+        (["exec", "--", f"./{'long' * 100}", "{n}"], f"./{'long' * 100}: no such file; expected a program"),
         (["exec", "--n", "few", "--", "python", "{n}"], "--n: expected whole numbers"),
         (["exec", "--budget", "soon", "--", "python", "{n}"], "--budget: expected a time > 0"),
         (["exec", "--level", "all", "--", "python", "{n}"], "loopdiag exec: argument --level: invalid choice"),
@@ -118,6 +113,68 @@ def test_a_wrong_command_line_is_told_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(told)
     assert list(tmp_path.iterdir()) == []
+
+
+WRONG = {
+    "is not executable": ("client.py", "print()", 0o644, "may not be executed; run it with its interpreter: python ./client.py …"),
+    "has no interpreter": ("tool", "#!/no/such/python3 -u\n", 0o755, "its first line names the interpreter '/no/such/python3', and there is no such program"),
+    "has Windows' lines": (
+        "tool",
+        f"#!{sys.executable}\r\n",
+        0o755,
+        f"its first line names the interpreter '{sys.executable}\\r', and there is no such program",
+    ),
+    "is interpreted by a folder's file": ("tool", "#!/etc/passwd\n", 0o755, "its first line names the interpreter '/etc/passwd', and there is no such program"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [*WRONG, "is a folder", "is a link to nowhere"])
+def test_a_file_that_is_no_program_is_told_in_one_line(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # exit code 2 before anything is run, and nothing is left behind
+    monkeypatch.chdir(tmp_path)
+    if what in WRONG:
+        name, text, mode, told = WRONG[what]
+        (tmp_path / name).write_text(text, newline="")
+        (tmp_path / name).chmod(mode)
+    elif what == "is a folder":
+        name, told = "tool", "is a folder; expected a program"
+        (tmp_path / name).mkdir()
+    else:
+        name, told = "tool", "no such file; expected a program, as in: loopdiag exec -- python client.py {n} URL"
+        (tmp_path / name).symlink_to("nowhere")
+    assert main(["exec", "--", f"./{name}", "{n}"]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"./{name}: {told}"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [(["./tool", "{n}"], 127), (["env", "N={n}", "no-such-python"], 127), (["sh", "-c", "./tool {n}; exit $?"], 127), (["sh", "-c", "./text {n}; exit $?"], 126)],
+)  # fmt: skip
+def test_an_interpreter_that_is_not_there_is_the_users_mistake(argv: list[str], code: int, tmp_path: Path) -> None:
+    # where it is looked for by env or a shell, these say so, and exit code 2 is theirs, too
+    for name, mode in (("tool", 0o755), ("text", 0o644)):
+        (tmp_path / name).write_text("#!/usr/bin/env no-such-python\n")
+        (tmp_path / name).chmod(mode)
+    done = typed("--n", "1,2", "-q", "--out", "run", "--", *argv, cwd=tmp_path)
+    *_, line = done.stderr.decode().splitlines()  # below what the program itself said
+    assert line.startswith(f"{argv[0]}: exit code {code}: ")
+    assert line.endswith("; this code says that a program, such as an interpreter, is not there or cannot be run")
+    assert line.count("no-such-python" if code == 127 else "text") == 1
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words", ['argv = ["python", "{n}", "a\\u0000b"]', 'argv = ["python", "{n}"]\ncwd = "\\u0000"'], ids=["argv", "cwd"]
+)
+def test_a_character_that_no_program_can_be_given_is_told(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # a scenario's file can spell it, and one line says what is wrong
+    (tmp_path / "s.toml").write_text(f"[program]\n{words}\n[sweep]\nn = [1, 2]\n")
+    assert main(["run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "run")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("holds a NUL character, which no program can be given")
 
 
 def test_what_stands_behind_the_dashes_is_the_programs() -> None:

@@ -78,15 +78,15 @@ def test_a_profile_without_anything_to_wait_for_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-I", "-E", "-S", "-IP", "-sE"])
-@pytest.mark.parametrize("through", ["argv", "shebang", "shell"])
+@pytest.mark.parametrize("through", ["argv", "shebang", "env", "shell"])
 def test_flags_that_keep_the_instruments_out_are_named(tmp_path: Path, flag: str, through: str) -> None:
     # one line that names the flag, however the interpreter was started; nothing is measured
     body = "import time; time.sleep(0.3)"
     if through == "argv":
         argv = python(flag, "-c", body)
-    elif through == "shebang":
+    elif through in {"shebang", "env"}:
         tool = tmp_path / "tool"
-        tool.write_text(f"#!{sys.executable} {flag}\n{body}\n", encoding="utf-8")
+        tool.write_text(f"#!{'/usr/bin/env -S ' * (through == 'env')}{sys.executable} {flag}\n{body}\n", encoding="utf-8")
         tool.chmod(0o755)
         argv = [str(tool)]
     else:
@@ -119,8 +119,16 @@ def test_a_file_that_the_kernel_does_not_run_is_the_users_mistake(tmp_path: Path
     # no interpreter line, so no program
     text = script(tmp_path, "print()")
     text.chmod(0o755)
-    with pytest.raises(InputError, match=r"cannot be run: Exec format error"):
+    with pytest.raises(InputError, match=r"cannot be run: Exec format error; it is neither a binary of this machine nor a script"):
         tried(tmp_path, [str(text)])
+
+
+def test_a_trials_folder_that_cannot_be_written_is_no_fault_of_the_programs(tmp_path: Path) -> None:
+    # what the system says of the trial's own file is not said of the program
+    place = tmp_path / "trial"
+    (place / "program.out").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        ProgramBench().run(job(place, python("-c", "pass")), place)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import msgspec
 
@@ -21,7 +22,7 @@ from loopdiag.lab.plan import Plan
 from loopdiag.lab.preparing import prepare
 from loopdiag.lab.program_trial import Heard, ProgramBench
 from loopdiag.lab.runnable import check
-from loopdiag.lab.store import Store
+from loopdiag.lab.store import NO_ROOM, Store, lost
 from loopdiag.lab.trial import Bench, Inject, Target
 from loopdiag.lab.watching import Progress, Silent
 from loopdiag.model.recording import Environment, Recording, Skipped, TrialResult, TrialSpec
@@ -229,6 +230,8 @@ class Run:
             self._keep(TrialResult(spec=spec, status="interrupted", why="interrupted"))
             raise
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise lost(Path(error.filename or self._store.folder), error) from error
             return TrialResult(spec=spec, status="failed", why=f"the worker cannot be run: {error.strerror or error}")
 
     def _job(self, spec: TrialSpec, folder: str) -> Job:

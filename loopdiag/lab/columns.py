@@ -68,16 +68,22 @@ def opened(path: Path) -> int:
         return 0
 
 
-def _opened(table: "Array") -> int:
-    """How many rows from the sink to the last that was opened; rows are opened in order, so one block without any is the end."""
+def _opened(table: "np.memmap[Any, Any]") -> int:
+    """How many rows from the sink to the last that was opened; rows are opened in order, so one block without any is the end.
+
+    They are read from the file: to touch a hole of a mapped one takes room on a tmpfs, and where there is none it is a SIGBUS.
+    """
     import numpy as np
 
     end = 1
-    for at in range(0, len(table), BLOCK_ROWS):
-        used = np.flatnonzero(table["t0"][max(at, 1) : at + BLOCK_ROWS])
-        if not len(used):
-            break
-        end = max(at, 1) + int(used[-1]) + 1
+    with Path(table.filename or "").open("rb") as file:
+        file.seek(table.offset)
+        for at in range(0, len(table), BLOCK_ROWS):
+            rows: Array = np.fromfile(file, table.dtype, min(BLOCK_ROWS, len(table) - at))
+            used = np.flatnonzero(rows["t0"][at == 0 :])  # the sink is no row
+            if not len(used):
+                break
+            end = max(at, 1) + int(used[-1]) + 1
     return min(end, len(table))
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from loopdiag.errors import InputError
 from loopdiag.lab.cells import more_values
 from loopdiag.lab.injection import injected_environment
 from loopdiag.lab.job import Job
+from loopdiag.lab.program_unseen import found_program, interpreter_line
 from loopdiag.model.program import called
 from loopdiag.model.scenario import Arm, Delay, Knobs, Program, Scenario
 
@@ -68,22 +68,35 @@ def changed(knobs: Knobs) -> dict[str, object]:
 
 def faults(program: Program, env: Mapping[str, str] = os.environ) -> list[str]:
     """Why the program cannot be started; one line each, none where it can."""
+    if any("\0" in word for word in (*program.argv, program.cwd or "")):
+        return ["program: a word of its command line, or its folder, holds a NUL character, which no program can be given"]
     folder = Path(program.cwd) if program.cwd is not None else Path()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         return [f"program.cwd: {program.cwd}: no such folder"]
     if not program.argv or not program.argv[0]:
         return [NO_PROGRAM]
     name, hint = program.argv[0], ""
     if name.endswith(".py"):
         hint = f"; run it with its interpreter: python {name} …"
-    if os.sep not in name:
-        return [] if shutil.which(name, path=env.get("PATH")) else [f"{name}: no such program on the PATH{hint}"]
-    path = folder / name
-    if not path.exists():
-        return [f"{name}: no such file; expected a program, as in: loopdiag exec -- python client.py {PLACE} URL"]
+    path = found_program(name, env, folder)
+    if path is None:
+        return [f"{name}: no such program on the PATH{hint}"]
+    fault = _fault(path, folder, hint)
+    return [f"{name}: {fault}"] if fault else []
+
+
+def _fault(path: Path, folder: Path, hint: str) -> str | None:
+    """Why the kernel would not run this file in that folder."""
+    if not os.access(path, os.F_OK):
+        return f"no such file; expected a program, as in: loopdiag exec -- python client.py {PLACE} URL"
     if path.is_dir():
-        return [f"{name}: is a folder; expected a program"]
-    return [] if os.access(path, os.X_OK) else [f"{name}: may not be executed{hint}"]
+        return "is a folder; expected a program"
+    if not os.access(path, os.X_OK):
+        return f"may not be executed{hint}"
+    interpreter = re.split(r"[ \t]", interpreter_line(path))[0]  # as the kernel cuts it
+    if interpreter and not os.access(folder / interpreter, os.X_OK):
+        return f"its first line names the interpreter {interpreter!r}, and there is no such program"
+    return None
 
 
 def program_scenario(argv: list[str], *, cwd: str | None = None) -> Scenario:

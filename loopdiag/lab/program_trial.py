@@ -1,7 +1,8 @@
 """A trial of a user's own program: started at one N, observed from inside, and its account taken."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from errno import ENOEXEC
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from loopdiag.lab.trial import Target, signal_name
 from loopdiag.model.program import Place
 from loopdiag.model.recording import Status, TrialResult
 
+NOT_STARTED = frozenset({126, 127})  # what env, shells and their like end with
+NOT_A_PROGRAM = "it is neither a binary of this machine nor a script whose first line names an interpreter, as in: #!/usr/bin/env python3"
+ROOM = 1 << 16  # bytes that must be left when a program has ended, or its own output may be cut
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PLACE = ("file", "line", "function", "text", "block", "block_text")  # as the account lists one
 #: who hears what a program writes: 1 or 2, and a piece of it
@@ -72,6 +76,7 @@ class ProgramBench:
             with self._held():  # a program that was started is always known here
                 run = self._start(job, folder, prefix)
             status, why = self._wait(job, run, hold)
+            _require_room(folder)
             notes = beside.stop()
         except BaseException:
             if run is not None:
@@ -104,7 +109,10 @@ class ProgramBench:
                 self._null.begin()
             return ProgramRun(argv, env, program.cwd, folder)
         except OSError as error:
-            raise InputError(f"{argv[0]}: cannot be run: {error.strerror or error}") from error
+            if error.filename is not None and Path(error.filename).parent == folder:
+                raise  # it is the trial's folder that cannot be written
+            hint = f"; {NOT_A_PROGRAM}" if error.errno == ENOEXEC else ""
+            raise InputError(f"{argv[0]}: cannot be run: {error.strerror or error}{hint}") from error
 
     def _wait(self, job: Job, run: ProgramRun, hold: Holding | None) -> tuple[Status, str | None]:
         limit_s = job.scenario.sweep.trial_timeout_s
@@ -169,11 +177,29 @@ class ProgramBench:
         program = job.scenario.program
         assert program is not None
         argv = command(program, job.spec.n)
+        if not self._known and result.exit_code in NOT_STARTED:
+            raise InputError(
+                f"{argv[0]}: {result.why}; this code says that a program, such as an interpreter, is not there or cannot be run"
+            )
         reason = "; ".join(failures) or why_unseen(argv, environment(job, Path(job.folder), None), run.seen, Path(program.cwd or "."))
         if not self._known and result.status != "timeout":
             ended = f" (it ended with {result.why})" if result.why else ""
             raise LoopdiagError(f"cannot instrument {argv[0]}: {reason}{ended}")
         return msgspec.structs.replace(result, status="failed", why=result.why or f"cannot instrument: {reason}")
+
+
+def _require_room(folder: Path) -> None:
+    """Hold that the program could write what it said, and the instruments what they saw.
+
+    Raises:
+        OSError: there is no room, and neither tells what the program does.
+    """
+    probe = folder / "room"
+    try:
+        probe.write_bytes(bytes(ROOM))
+    finally:
+        with suppress(OSError):
+            probe.unlink()
 
 
 def _spent(main: left.Process, run: ProgramRun) -> dict[str, Any]:

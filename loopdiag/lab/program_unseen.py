@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from os import SEEK_END
 from pathlib import Path
 
 PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?$")
@@ -31,10 +32,13 @@ def why_unseen(command: list[str], env: Mapping[str, str], seen: Iterable[list[s
     for line in lines:
         if reason := _of_python(line):
             return reason
-    found = _found(command[0], env, folder)
-    if found is not None and _frozen(found):
-        return f"{command[0]} is a frozen binary with a Python of its own, which reads no PYTHONPATH; run the program from its sources"
-    if found is not None and not any(PYTHON.match(Path(line[0]).name) for line in lines if line):
+    for line in lines:
+        if line and _frozen(found_program(line[0], env, folder)):
+            return (
+                f"{line[0]} is a frozen binary with a Python of its own, which reads no PYTHONPATH; "
+                "run the program's source with its Python instead, as in: loopdiag exec -- python client.py {n} URL"
+            )
+    if found_program(command[0], env, folder) is not None and not any(PYTHON.match(Path(line[0]).name) for line in lines if line):
         return f"{command[0]} ran no Python that the instruments could get into (CPython 3.10 or newer, not frozen); they know no other programs"
     return "its Python did not import the instruments from PYTHONPATH; does it, or a wrapper around it, clear its environment?"
 
@@ -72,31 +76,36 @@ def _behind_env(line: list[str]) -> list[str]:
 def _expanded(command: list[str], env: Mapping[str, str], folder: Path | None) -> Iterable[list[str]]:
     """The command line, and what a script's first line makes of it."""
     yield command
-    found = _found(command[0], env, folder)
+    if line := interpreter_line(found_program(command[0], env, folder)).split():
+        yield line
+
+
+def interpreter_line(path: Path | None) -> str:
+    """What stands behind the #! of a script's first line; empty where there is none."""
     try:
-        with open(found or "", "rb") as file:  # noqa: PTH123 - an empty name is no file
+        with open(path or "", "rb") as file:  # noqa: PTH123 - an empty name is no file
             first = file.readline(256)
     except OSError:
-        return
-    if first.startswith(b"#!"):
-        yield first[2:].decode("utf-8", "replace").split()
+        return ""
+    return first[2:].decode("utf-8", "replace").strip(" \t\n") if first.startswith(b"#!") else ""
 
 
-def _found(name: str, env: Mapping[str, str], folder: Path | None) -> Path | None:
+def found_program(name: str, env: Mapping[str, str], folder: Path | None) -> Path | None:
+    """The file that a command's first word names; None where the PATH knows none."""
     if "/" in name:
         return (folder or Path()) / name
     path = shutil.which(name, path=env.get("PATH"))
     return Path(path) if path else None
 
 
-def _frozen(path: Path) -> bool:
+def _frozen(path: Path | None) -> bool:
     """Whether the file is an executable that carries the marks of a packer of Python programs."""
     try:
-        with path.open("rb") as file:
+        with open(path or "", "rb") as file:  # noqa: PTH123 - as above
             head = file.read(HEAD_BYTES)
             if not head.startswith(b"\x7fELF"):
                 return False
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            file.seek(max(0, file.seek(0, SEEK_END) - TAIL_BYTES))
             content = head + file.read()
             return any(mark in content for mark in FROZEN)
     except OSError:

@@ -9,6 +9,7 @@ History of ``run.json``'s schema:
 """
 
 import contextlib
+import errno
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from loopdiag.lab.columns import Array
 
 RUN, TRIALS, TRIAL = "run.json", "trials", "trial.json"
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
 
 
@@ -64,7 +66,7 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _lost(folder, error) from error
+            raise lost(folder, error) from error
         return folder
 
     def save_trial(self, result: TrialResult) -> None:
@@ -77,7 +79,7 @@ class Store:
         try:
             _write(path, result)
         except OSError as error:
-            raise _lost(path, error) from error
+            raise lost(path, error) from error
 
     def finish(self, recording: Recording) -> None:
         """Leave the whole recording in run.json; the begun one stays if that fails.
@@ -89,7 +91,7 @@ class Store:
         try:
             _write(path, recording)
         except OSError as error:
-            raise _lost(path, error) from error
+            raise lost(path, error) from error
 
 
 def load(folder: Path) -> Recording:
@@ -163,7 +165,8 @@ def default_folder(scenario_name: str, now: datetime, under: Path = Path("report
     return folder
 
 
-def _lost(path: Path, error: OSError) -> LoopdiagError:
+def lost(path: Path, error: OSError) -> LoopdiagError:
+    """What is told where a trial cannot be put on disk."""
     return LoopdiagError(f"{path}: cannot be written: {error.strerror}; the trials saved before are kept")
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from loopdiag.errors import InputError
+from loopdiag.errors import InputError, goes_on
 from loopdiag.lab import store
 from loopdiag.model.law import Estimate
 from loopdiag.model.value import Value
@@ -84,7 +84,7 @@ def save(folder: Path, verified: Verified) -> None:
         path.parent.mkdir(exist_ok=True)
         store.write(path, msgspec.json.format(msgspec.json.encode(verified), indent=1))
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise InputError(f"{path}: cannot be written: {error.strerror}; {goes_on(folder)} when it can be") from error
 
 
 def load(folder: Path) -> Verified | None:
