@@ -1,6 +1,8 @@
 """A thousand requests of every client on every loop against independent witnesses: the server, the kernel, and the system's resolver."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -298,3 +300,29 @@ def test_look_ups_explain_dns() -> None:
     assert np.allclose(idle, [(300 - 0.2 - 190) * US, 60 * US], atol=512)
     assert outside(columns, begun, ended) == 0
     assert outside(columns, begun - 20 * US, ended) == 1
+
+
+class Reading(NamedTuple):
+    """A measurement as far as `Measured` asks."""
+
+    disturbance: float
+    faults: list[str]
+
+
+@pytest.mark.parametrize(
+    ("readings", "ends"),
+    [
+        ([(0.5, False)], None),
+        ([(0.5, True), (0.5, False)], None),
+        ([(3.0, True), (2.0, True), (0.5, False)], None),
+        ([(0.5, True)] * 4, AssertionError),
+        ([(0.5, True), (2.0, True), (0.9, True), (2.0, True)], AssertionError),
+        ([(0.5, True), (2.0, True), (2.0, True), (2.0, True)], pytest.skip.Exception),
+        ([(2.0, True)] * 4, pytest.skip.Exception),
+    ],
+)
+def test_a_fault_of_ours_is_there_each_time(readings: list[tuple[float, bool]], ends: type[BaseException] | None) -> None:
+    # one measurement without it clears us; two that nothing disturbed convict us; else nothing can be said
+    made = Measured[str, Reading](lambda _, attempt: Reading(readings[attempt][0], ["late"] * readings[attempt][1]))
+    with nullcontext() if ends is None else pytest.raises(ends):
+        made.hold("key", lambda seen: seen.faults)

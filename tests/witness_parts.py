@@ -20,7 +20,7 @@ from loopdiag.lab.trial import Bench
 from loopdiag.model.recording import TrialResult, TrialSpec
 from loopdiag.model.scenario import Instruments, Scenario
 
-ATTEMPTS = 3
+ATTEMPTS, ENOUGH = 4, 2
 PATIENCE_S = 60.0  # after which nothing is measured again
 #: a thread that waits for a CPU for more than this share of its time cannot have 95 of 100 stamps that tell of itself
 WAITING = 0.02
@@ -215,7 +215,8 @@ class Measured(Generic[Key, Seen]):
     def hold(self, key: Key, faults_of: Callable[[Seen], list[str]]) -> None:
         """Hold that one of ATTEMPTS measurements is without faults.
 
-        Faults of a measurement that nothing disturbed fail the test at once; where all were disturbed, nothing can be said, and the test is skipped.
+        A fault of ours is there each time, so it fails the test where two measurements that nothing disturbed have one; a machine that is stopped from outside shows
+        no sign of it.  Where all but one were disturbed, nothing can be said, and the test is skipped.
         """
         disturbances: list[float] = []
         for attempt in range(ATTEMPTS):
@@ -223,8 +224,8 @@ class Measured(Generic[Key, Seen]):
             faults = faults_of(seen)
             if not faults:
                 return
-            assert seen.disturbance > 1, faults
             disturbances.append(seen.disturbance)
-            if time.monotonic() > self._patience_ends:
+            if min(disturbances) > 1 and time.monotonic() > self._patience_ends:
                 break
-        pytest.skip(f"other work took {min(disturbances):.1f} times what leaves a measurement whole, and more; the last fault: {faults}")
+        assert sum(each <= 1 for each in disturbances) < ENOUGH, faults
+        pytest.skip(f"other work took {max(disturbances):.1f} times what leaves a measurement whole; the last fault: {faults}")
