@@ -72,6 +72,9 @@ func (t *trip) got(shown httptrace.GotConnInfo) {
 	}
 	a.at[assigned] = min(since, now)
 	used.served++
+	if last := used.owner; last != nil { // the transport hands a connection on before it says that it was put back
+		last.arrived()
+	}
 	used.owner, used.base = a, used.bytes
 	if w.http2 {
 		a.flags |= flagHTTP2
