@@ -30,6 +30,21 @@ AIOHTTP = """
     asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
 """
 #: needs nothing but a Python: one line of HTTP over streams
+_GATED = """
+    import asyncio, sys
+    import aiohttp
+
+    async def main(n, url):
+        gate = asyncio.Semaphore(PLACES)
+        async with aiohttp.ClientSession() as session:
+            async def one(i):
+                async with gate:
+                    async with session.get(f"{url}/{i}") as answer:
+                        return len(await answer.read())
+            print(sum(await asyncio.gather(*(one(i) for i in range(n)))))
+
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+"""
 STREAMS = """
     import asyncio, sys
 
@@ -98,3 +113,8 @@ def typed(*words: str, cwd: Path) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
         [sys.executable, "-m", "loopdiag", "exec", *words], cwd=cwd, env=env, capture_output=True, timeout=200, check=False
     )
+
+
+def gated(places: int) -> str:
+    """A program whose semaphore lets so many requests through at a time."""
+    return _GATED.replace("PLACES", str(places))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from exec_parts import script, target, typed
+from exec_parts import gated, script, target, typed
 
 from loopdiag.cli import main
 from loopdiag.errors import InputError
@@ -22,21 +22,7 @@ from loopdiag.verify import record
 
 pytestmark = pytest.mark.slow
 
-GATED = """
-    import asyncio, sys
-    import aiohttp
-
-    async def main(n, url):
-        gate = asyncio.Semaphore(2)
-        async with aiohttp.ClientSession() as session:
-            async def one(i):
-                async with gate:
-                    async with session.get(f"{url}/{i}") as answer:
-                        return len(await answer.read())
-            print(sum(await asyncio.gather(*(one(i) for i in range(n)))))
-
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
-"""
+GATED = gated(2)
 #: short to measure; long to verify, so that there is something to interrupt
 SCENARIO = """
 [program]

@@ -11,7 +11,7 @@ from loopdiag.analysis.evidence import Evidence
 from loopdiag.analysis.known_limits import known
 from loopdiag.analysis.machine import Machine
 from loopdiag.analysis.off_cpu import off_cpu_ms
-from loopdiag.causes import CAUSES, Cause
+from loopdiag.causes import CAUSES, Cause, asyncio_debug
 from loopdiag.causes.judging import judge
 from loopdiag.model.attribution import Attribution
 from loopdiag.model.law import Estimate, NotEnough
@@ -388,3 +388,16 @@ def test_a_scan_beyond_the_profiles_is_found() -> None:
     assert [each.cause for each in judge(short).found] == ["library_overhead", "no_connection_reuse"]
     unfitted = replace(short, machine=None)
     assert "library_overhead" not in [each.cause for each in judge(unfitted).found]
+
+
+def test_debug_mode_makes_collections_dearer() -> None:
+    # of what collections take it has the same part as of what requests compute, so that its share of the slope stays
+    machine = replace(QUIET, start=1 * MS, finish=2 * MS)
+    of = evidence(replace(PLANTED["asyncio_debug"], machine=machine))
+    parts = []
+    for pause in (0.0, 3 * MS):
+        each = replace(of, machine=replace(machine, pause=pause))
+        found = asyncio_debug.CAUSE.attribute(each)
+        assert isinstance(found, Attribution)
+        parts.append(found.share.value)
+    assert parts[1] == pytest.approx(parts[0], rel=0.15)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from evidence_parts import PLANTED, evidence
-from exec_parts import python, script, target
+from exec_parts import gated, python, script, target
 from lab_parts import ENVIRONMENT
 from msgspec.structs import replace
 
@@ -33,21 +33,7 @@ from loopdiag.verify.outcomes import Outcome, outcome
 from loopdiag.verify.program_doses import seam
 from loopdiag.verify.record import BASE, Attempt, Dose
 
-GATED = """
-    import asyncio, sys
-    import aiohttp
-
-    async def main(n, url):
-        gate = asyncio.Semaphore(4)
-        async with aiohttp.ClientSession() as session:
-            async def one(i):
-                async with gate:
-                    async with session.get(f"{url}/{i}") as answer:
-                        return len(await answer.read())
-            print(sum(await asyncio.gather(*(one(i) for i in range(n)))))
-
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
-"""
+GATED = gated(4)
 NS = (8, 32, 64)
 SEEN = Workload(concurrency=4)
 

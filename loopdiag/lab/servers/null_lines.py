@@ -1,6 +1,7 @@
 """The connections of a program to its null server: while it is filled each has one to the real server behind it, afterwards none has."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +16,7 @@ TLS = b"\x16"  # how a handshake begins
 DIGEST_BYTES = 16
 
 
-class Line(asyncio.Protocol):
+class Line(asyncio.Protocol, ABC):
     """One connection of the program's; reads its requests."""
 
     def __init__(self, server: "NullServer") -> None:
@@ -42,9 +43,9 @@ class Line(asyncio.Protocol):
             self.unread("the program speaks TLS, which is not replayed" if tls else "the program speaks something else than HTTP/1.1")
             self.transport.close()
 
+    @abstractmethod
     def unread(self, why: str) -> None:
         """It has what is no request."""
-        raise NotImplementedError
 
     def question(self, rest: str | None = None) -> Question:
         """What is asked; `rest`: in the place of what came of the body."""
